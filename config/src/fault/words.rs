@@ -1,0 +1,217 @@
+//! The words of every [`Problem`]: what is wrong, and what to do about it.
+//!
+//! Two functions, two matches, one line each where it fits; both sentences are
+//! lower case and without a full stop, as a rendered fault joins them.
+
+use super::problem::{IdleReason, NotYet, Problem, UrlPart};
+use crate::value::show_duration;
+
+impl Problem {
+    /// What is wrong with `value`, the offending text as it may be shown.
+    pub(super) fn message(&self, value: &str) -> String {
+        match self {
+            Self::Unreadable { cause } => format!("{value} cannot be read: {cause}"),
+            Self::FileTooLarge { max } => format!("{value} is larger than {max} bytes"),
+            Self::NotUtf8 => format!("{value} is not UTF-8"),
+            Self::Syntax { message } => message.clone(),
+            Self::FieldUnknown { .. } => "is not a field of this table".to_owned(),
+            Self::FieldMissing { .. } => "is missing".to_owned(),
+            Self::TypeWrong { expected, found } => format!("is {found}, not {expected}"),
+            Self::WordUnknown { .. } => format!("{value} is none of the choices"),
+            Self::ListEmpty { .. } => "is empty".to_owned(),
+            Self::TooMany { max } => format!("holds more than {max}"),
+            Self::Repeated { first } => format!("{value} stands at {first} already"),
+            Self::VariableMissing { name, why: None } => format!("${{{name}}} is not set"),
+            Self::VariableMissing {
+                name,
+                why: Some(why),
+            } => {
+                format!("${{{name}}} is not set: {why}")
+            }
+            Self::VariableMalformed => format!("{value} has a ${{…}} that is not a variable"),
+            Self::ValueTooLong { max } => format!("is longer than {max} bytes"),
+            Self::SecretEmpty => "is empty".to_owned(),
+            Self::SecretMalformed => "holds a blank or a character beyond ASCII".to_owned(),
+            Self::NumberOutside { min, max } => format!("{value} is not from {min} to {max}"),
+            Self::DurationMalformed => format!("{value} is not a duration"),
+            Self::DurationOutside { min, max } => {
+                format!(
+                    "{value} is not from {} to {}",
+                    show_duration(*min),
+                    show_duration(*max)
+                )
+            }
+            Self::SizeMalformed => format!("{value} is not a number of bytes"),
+            Self::TargetBeyondHead { head_bytes } => {
+                format!("{value} does not fit a head of {head_bytes} bytes")
+            }
+            Self::DecimalMalformed => format!("{value} is not a decimal number"),
+            Self::DecimalUnquoted => format!("{value} is money written as a number"),
+            Self::DecimalTooFine => format!("{value} has more than 9 digits after the point"),
+            Self::DecimalOutside { max } => format!("{value} is not from 0 to {max}"),
+            Self::CountFraction => format!("{value} is not a whole number"),
+            Self::AmountZero => "is 0".to_owned(),
+            Self::LimitShape => "is not a limit".to_owned(),
+            Self::RateMisplaced => "says nothing for this window".to_owned(),
+            Self::LimitRepeated { first } => {
+                format!("limits the same unit and window as {first}")
+            }
+            Self::AddressMalformed => format!("{value} is not an address and a port"),
+            Self::AddressTaken { first } => format!("{value} is taken by {first}"),
+            Self::UrlMalformed { what } => format!("{value} {}", what.message()),
+            Self::UrlCleartext => format!("{value} leaves this machine in the clear"),
+            Self::DigestMalformed => format!("{value} is not a SHA-256 in hexadecimal"),
+            Self::NameMalformed { .. } => format!("{value} is not a name"),
+            Self::PathMalformed => format!("{value} is not a path prefix"),
+            Self::PathReserved => format!("{value} belongs to the gateway"),
+            Self::ReferenceUnknown { kind, .. } => format!("there is no {kind} {value}"),
+            Self::FallbackCycle { chain } => format!("leads round: {}", chain.join(" → ")),
+            Self::OutsidePlan { plan } => format!("{value} is not in the plan \"{plan}\""),
+            Self::PriceIdle { why } => format!("is never charged: {}", why.message()),
+            Self::NotYet(what) => what.message(),
+        }
+    }
+
+    /// What to do about it.
+    pub(super) fn remedy(&self) -> String {
+        let fixed = match self {
+            Self::FieldUnknown { suggestion, known } => {
+                return choose(suggestion.as_deref(), known);
+            }
+            Self::WordUnknown { suggestion, words } => return choose(suggestion.as_deref(), words),
+            Self::FieldMissing { example } => return format!("add `{example}`"),
+            Self::ListEmpty { example } => return format!("write `{example}`"),
+            Self::ReferenceUnknown { kind, suggestion } => {
+                return suggestion.as_ref().map_or_else(
+                    || format!("add [{kind}s.…] or correct the name"),
+                    |meant| format!("did you mean \"{meant}\"?"),
+                );
+            }
+            Self::VariableMissing { name, .. } => {
+                return format!("set it, or give a default with ${{{name}:-…}}");
+            }
+            Self::NameMalformed { rule } => rule,
+            Self::UrlMalformed { what } => what.remedy(),
+            Self::NotYet(what) => what.remedy(),
+            Self::PriceIdle { why } => why.remedy(),
+            Self::Unreadable { .. } => "check its path and permissions",
+            Self::FileTooLarge { .. } => "check that this is the right file",
+            Self::NotUtf8 => "save it as UTF-8",
+            Self::Syntax { .. } => "correct it; nothing else was checked",
+            Self::TypeWrong { .. } => "write it as that",
+            Self::TooMany { .. } => "remove some",
+            Self::Repeated { .. } => "remove one",
+            Self::VariableMalformed => {
+                "write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a plain ${"
+            }
+            Self::ValueTooLong { .. } => "shorten it",
+            Self::SecretEmpty => "set it, or remove the field",
+            Self::SecretMalformed => "look for a line end or a quote that came along",
+            Self::NumberOutside { .. } | Self::DurationOutside { .. } => "choose one that is",
+            Self::DurationMalformed => "write \"500ms\", \"10s\", \"2m\" or \"1h\"",
+            Self::SizeMalformed => "write 65536, \"64KiB\", \"64MiB\" or \"10MB\"",
+            Self::TargetBeyondHead { .. } => "lower it or raise head_bytes",
+            Self::DecimalMalformed => "write digits and at most one point, as in \"0.15\"",
+            Self::DecimalUnquoted => "put quotes round it, as in \"0.15\"",
+            Self::DecimalTooFine => "round it",
+            Self::DecimalOutside { .. } => "check the place of the point",
+            Self::CountFraction => "only money has parts",
+            Self::AmountZero => "use `suspended = true` to stop a tenant",
+            Self::LimitShape => {
+                "write { unit = \"tokens\", amount = 1000, per = \"day\" } or { concurrent = 8 }"
+            }
+            Self::RateMisplaced => {
+                "remove it: a second and a minute are always rates, and only an hour may be one"
+            }
+            Self::LimitRepeated { .. } => "keep one: both would count, and the smaller would win",
+            Self::AddressMalformed => {
+                "write it in full, as in \"127.0.0.1:8080\" or \"[::1]:8080\""
+            }
+            Self::AddressTaken { .. } => "choose another port",
+            Self::UrlCleartext => {
+                "name a loopback address, or set `insecure = true` if that is meant"
+            }
+            Self::DigestMalformed => {
+                "write the 64 digits of `printf %s KEY | sha256sum`, never the key itself"
+            }
+            Self::PathMalformed => "write \"/\" or segments, as in \"/weather/v2\"",
+            Self::PathReserved => "choose a path outside /v1",
+            Self::FallbackCycle { .. } => "remove one of the fallbacks",
+            Self::OutsidePlan { .. } => "add it to the plan or remove it from the key",
+        };
+        fixed.to_owned()
+    }
+}
+
+impl NotYet {
+    fn message(self) -> String {
+        match self {
+            Self::ListenerTls => "TLS is not available yet",
+            Self::UpstreamTls => "TLS towards upstreams is not available yet",
+            Self::Store => "this version keeps counters in memory",
+            Self::StorePostgres => {
+                "this version keeps counters in memory and speaks to no database"
+            }
+        }
+        .to_owned()
+    }
+
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::ListenerTls => "terminate it in front, remove the section",
+            Self::UpstreamTls => "originate it in front of the provider and name that with http://",
+            Self::Store | Self::StorePostgres => "remove [store]",
+        }
+    }
+}
+
+impl UrlPart {
+    const fn message(self) -> &'static str {
+        match self {
+            Self::Scheme => "does not begin with http:// or https://",
+            Self::UserInfo => "holds a user name or password",
+            Self::Host => "has no valid host",
+            Self::Port => "has no valid port",
+            Self::Path => "has a path that is not a plain prefix",
+            Self::Query => "has a query",
+            Self::Fragment => "has a fragment",
+            Self::Character => "holds a character that a URL cannot",
+        }
+    }
+
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::Scheme | Self::Host => "write it in full, as in \"http://127.0.0.1:9000/v1\"",
+            Self::UserInfo => "remove it; a provider's keys belong into api_keys",
+            Self::Port => "write a number from 1 to 65535 after the colon",
+            Self::Path => "write segments of letters, digits, - . _ and ~ between slashes",
+            Self::Query | Self::Fragment => "remove it",
+            Self::Character => "write it as % and two hexadecimal digits",
+        }
+    }
+}
+
+impl IdleReason {
+    const fn message(self) -> &'static str {
+        match self {
+            Self::NoKey => "auth = \"none\" leaves nobody to charge",
+            Self::NotMetered => "the service's meter does not count it",
+        }
+    }
+
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::NoKey => "remove the price or set auth = \"key\"",
+            Self::NotMetered => "remove it or choose the meter that counts it",
+        }
+    }
+}
+
+/// The nearest choice, or all of them.
+fn choose(suggestion: Option<&str>, choices: &[&str]) -> String {
+    match suggestion {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if choices.is_empty() => "remove it".to_owned(),
+        None => format!("choose from {}", choices.join(", ")),
+    }
+}

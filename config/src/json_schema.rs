@@ -1,0 +1,348 @@
+//! The JSON Schema (draft 2020-12) of the file, for editors.
+//!
+//! Says types, words and bounds; what takes two places to judge is left to `check`.
+//! A test holds it against the fields that the reader knows, so neither can gain
+//! one alone.
+
+use serde_json::{Map, Value, json};
+
+use crate::limits::{
+    API_KEYS_MAX, BODY_BYTES_MAX, BODY_BYTES_MIN, CONCURRENT_MAX, CONNECTIONS_MAX, COUNT_MAX,
+    FALLBACK_MAX, HEAD_BYTES_MAX, HEAD_BYTES_MIN, HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LIMITS_MAX,
+    LISTEN_MAX, TARGET_BYTES_MIN, TARGETS_MAX, UPSTREAMS_MAX, WEIGHT_MAX, WORKERS_MAX,
+};
+use crate::schema::gateway::{LIMITS_DEFAULT, TIMEOUTS_DEFAULT};
+use crate::schema::limit::{UNITS, WINDOWS};
+use crate::value::show_duration;
+
+/// The JSON Schema (draft 2020-12) of the file.
+pub fn schema_json() -> String {
+    let mut root = table(
+        &[],
+        json!({
+            "server": server(),
+            "admin": admin(),
+            "store": { "description": "Not available yet.", "not": {} },
+            "providers": named(provider()),
+            "models": named(model()),
+            "services": named(service()),
+            "timeouts": timeouts(),
+            "limits": limits(),
+            "quota": quota(),
+            "errors": errors(),
+            "plans": named(plan()),
+            "tenants": named(tenant()),
+        }),
+    );
+    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    root["title"] = json!("tollring configuration");
+    serde_json::to_string_pretty(&root).expect("a JSON value always has a text")
+}
+
+/// A table that has these fields and no others.
+fn table(required: &[&str], properties: Value) -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": required,
+        "properties": properties,
+    })
+}
+
+/// A table whose names the operator chooses.
+fn named(entry: Value) -> Value {
+    json!({ "type": "object", "additionalProperties": entry })
+}
+
+fn text(description: &str) -> Value {
+    json!({ "type": "string", "description": description })
+}
+
+fn texts(description: &str) -> Value {
+    json!({ "type": "array", "items": { "type": "string" }, "description": description })
+}
+
+fn flag(default: bool, description: &str) -> Value {
+    json!({ "type": "boolean", "default": default, "description": description })
+}
+
+fn word(words: &[&str], description: &str) -> Value {
+    json!({ "enum": words, "default": words[0], "description": description })
+}
+
+fn whole(min: u64, max: u64, description: &str) -> Value {
+    json!({ "type": "integer", "minimum": min, "maximum": max, "description": description })
+}
+
+fn bytes(min: u64, max: u64, description: &str) -> Value {
+    json!({
+        "description": description,
+        "anyOf": [
+            { "type": "integer", "minimum": min, "maximum": max },
+            { "type": "string", "pattern": "^[0-9]+([kKMG]i?B|B)?$|\\$\\{" },
+        ],
+    })
+}
+
+fn usd(description: &str) -> Value {
+    json!({
+        "type": "string",
+        "pattern": "^[0-9]+(\\.[0-9]{1,9})?$|\\$\\{",
+        "description": description,
+    })
+}
+
+fn duration(default: Option<std::time::Duration>, description: &str) -> Value {
+    let mut value = json!({
+        "type": "string",
+        "pattern": "^[0-9]+(ms|s|m|h)$|\\$\\{",
+        "description": description,
+    });
+    if let Some(default) = default {
+        value["default"] = json!(show_duration(default));
+    }
+    value
+}
+
+fn server() -> Value {
+    table(
+        &[],
+        json!({
+            "listen": {
+                "type": "array",
+                "items": { "type": "string" },
+                "minItems": 1,
+                "maxItems": LISTEN_MAX,
+                "default": ["127.0.0.1:8080"],
+                "description": "Addresses of the data port.",
+            },
+            "workers": whole(0, WORKERS_MAX, "Worker threads; 0: one per core."),
+            "io": word(&["auto", "io_uring", "epoll"], "The system interface of the workers."),
+            "tls": { "description": "Not available yet.", "not": {} },
+        }),
+    )
+}
+
+fn admin() -> Value {
+    table(
+        &[],
+        json!({
+            "listen": text("Address of the admin port; 127.0.0.1:8081 where absent."),
+            "token": text("What an operator shows; one is made at start where absent."),
+        }),
+    )
+}
+
+fn upstream_timeouts() -> Value {
+    table(
+        &[],
+        json!({
+            "connect": duration(None, "A connection."),
+            "first_byte": duration(None, "The first byte of an answer."),
+            "between_bytes": duration(None, "Between two reads of an answer."),
+        }),
+    )
+}
+
+fn provider() -> Value {
+    table(
+        &["dialect", "base_url"],
+        json!({
+            "dialect": word(&["openai"], "What it speaks."),
+            "base_url": text("Scheme, host, port and path prefix."),
+            "api_keys": {
+                "type": "array",
+                "items": { "type": "string" },
+                "maxItems": API_KEYS_MAX,
+                "description": "Its keys, used in turn.",
+            },
+            "insecure": flag(false, "Whether http:// may leave this machine."),
+            "cancel_stops_billing": flag(true, "Whether hanging up stops what it charges."),
+            "timeouts": upstream_timeouts(),
+        }),
+    )
+}
+
+fn model() -> Value {
+    let target = table(
+        &["provider", "model"],
+        json!({
+            "provider": text("Who answers."),
+            "model": text("The name the provider knows."),
+            "weight": whole(1, WEIGHT_MAX, "Its share; 1 where absent."),
+        }),
+    );
+    let price = table(
+        &[],
+        json!({
+            "input": usd("USD per million tokens of input."),
+            "output": usd("USD per million tokens of output."),
+            "cached_input": usd("USD per million tokens read from a cache; input's where absent."),
+            "request": usd("USD per request."),
+        }),
+    );
+    let tokens = |what| whole(1, COUNT_MAX.unsigned_abs(), what);
+    table(
+        &["targets"],
+        json!({
+            "targets": { "type": "array", "items": target, "minItems": 1, "maxItems": TARGETS_MAX },
+            "fallback": {
+                "type": "array",
+                "items": { "type": "string" },
+                "maxItems": FALLBACK_MAX,
+                "description": "Models tried in order when every target has failed.",
+            },
+            "price": price,
+            "output_tokens_max": tokens("The most tokens it will write."),
+            "context_tokens_max": tokens("The most tokens it will take in and write together."),
+        }),
+    )
+}
+
+fn service() -> Value {
+    let price = table(
+        &[],
+        json!({
+            "request": usd("USD per request."),
+            "megabyte": usd("USD per million bytes, both bodies together."),
+        }),
+    );
+    table(
+        &["path", "upstreams"],
+        json!({
+            "path": text("The path prefix; \"/\" takes what no other route takes."),
+            "upstreams": {
+                "type": "array",
+                "items": { "type": "string" },
+                "minItems": 1,
+                "maxItems": UPSTREAMS_MAX,
+                "description": "Where it goes, in turn.",
+            },
+            "auth": word(&["key", "none"], "Whether callers need a key."),
+            "meter": word(&["requests", "bytes", "fixed", "none"], "What of it is counted."),
+            "price": price,
+            "insecure": flag(false, "Whether http:// may leave this machine."),
+            "timeouts": upstream_timeouts(),
+        }),
+    )
+}
+
+fn timeouts() -> Value {
+    let default = &TIMEOUTS_DEFAULT;
+    table(
+        &[],
+        json!({
+            "head": duration(Some(default.head), "A request's head, from its first byte."),
+            "body": duration(Some(default.body), "Between two reads of a request's body."),
+            "idle": duration(Some(default.idle), "A keep-alive connection."),
+            "write": duration(Some(default.write), "A client that does not read."),
+            "connect": duration(Some(default.connect), "A connection to a provider."),
+            "first_byte": duration(Some(default.first_byte), "The first byte of an answer."),
+            "between_bytes": duration(Some(default.between_bytes), "Two reads of an answer."),
+            "drain": duration(Some(default.drain), "Requests in flight at the end."),
+        }),
+    )
+}
+
+fn limits() -> Value {
+    let mut limits = table(
+        &[],
+        json!({
+            "head_bytes": bytes(HEAD_BYTES_MIN, HEAD_BYTES_MAX, "Bytes of a head."),
+            "head_fields": whole(HEAD_FIELDS_MIN, HEAD_FIELDS_MAX, "Fields of a head."),
+            "target_bytes": bytes(TARGET_BYTES_MIN, HEAD_BYTES_MAX, "Bytes of a target."),
+            "body_bytes": bytes(BODY_BYTES_MIN, BODY_BYTES_MAX, "Bytes of an inspected body."),
+            "connections": whole(1, CONNECTIONS_MAX, "Connections over all workers."),
+        }),
+    );
+    let default = &LIMITS_DEFAULT;
+    let fields = &mut limits["properties"];
+    fields["head_bytes"]["default"] = json!(default.head_bytes);
+    fields["head_fields"]["default"] = json!(default.head_fields);
+    fields["target_bytes"]["default"] = json!(default.target_bytes);
+    fields["body_bytes"]["default"] = json!(default.body_bytes);
+    fields["connections"]["default"] = json!(default.connections);
+    limits
+}
+
+fn quota() -> Value {
+    table(
+        &[],
+        json!({
+            "hold": word(&["rolling", "strict"], "How the output of a stream is reserved."),
+            "on_midstream": word(&["finish", "cut"], "When the money ends during an answer."),
+        }),
+    )
+}
+
+fn errors() -> Value {
+    table(
+        &[],
+        json!({
+            "exhausted_status": { "enum": [402, 429, 403], "default": 402 },
+            "top_up_url": text("Where a caller can buy more."),
+            "expose_parent_amounts": flag(false, "Whether a key sees its tenant's amounts."),
+        }),
+    )
+}
+
+/// One limit: the fields of both forms, and that it is one of them.
+fn limit() -> Value {
+    let units: Vec<_> = UNITS.iter().map(|(word, _)| *word).collect();
+    let windows: Vec<_> = WINDOWS.iter().map(|(word, _)| *word).collect();
+    let count = whole(1, COUNT_MAX.unsigned_abs(), "A count.");
+    let mut limit = table(
+        &[],
+        json!({
+            "concurrent": whole(1, CONCURRENT_MAX, "Requests in flight at one time."),
+            "unit": { "enum": units, "description": "What is counted." },
+            "amount": {
+                "anyOf": [count, usd("Money, or a count.")],
+            },
+            "per": { "enum": windows, "description": "Over what window." },
+            "rate": flag(false, "Whether an hour is a rate (429) and not a quota (402)."),
+        }),
+    );
+    limit["oneOf"] =
+        json!([{ "required": ["concurrent"] }, { "required": ["unit", "amount", "per"] }]);
+    limit
+}
+
+/// The fields that plans and keys share.
+fn offer() -> Map<String, Value> {
+    let limits = json!({ "type": "array", "items": limit(), "maxItems": LIMITS_MAX });
+    let lists = [
+        ("limits", limits),
+        ("models", texts("The models it may ask for; absent: all.")),
+        ("services", texts("The services it may call; absent: all.")),
+    ];
+    lists
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn plan() -> Value {
+    table(&[], offer().into())
+}
+
+fn tenant() -> Value {
+    let mut key = offer();
+    key.insert("name".to_owned(), text("Its name."));
+    key.insert("disabled".to_owned(), flag(false, "Whether it is refused."));
+    key.insert(
+        "sha256".to_owned(),
+        json!({ "type": "string", "pattern": "^[0-9a-fA-F]{64}$|\\$\\{" }),
+    );
+    let limits = offer().remove("limits");
+    table(
+        &[],
+        json!({
+            "plan": text("The plan it subscribes to."),
+            "balance": usd("Prepaid USD; absent: not prepaid."),
+            "suspended": flag(false, "Whether every request is refused."),
+            "limits": limits,
+            "keys": { "type": "array", "items": table(&["name", "sha256"], key.into()) },
+        }),
+    )
+}

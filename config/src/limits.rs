@@ -1,0 +1,129 @@
+//! Every bound of the configuration, with its reason, checked against each other.
+//!
+//! A file beyond a bound is refused with the bound in the words of the fault.
+//! These bound what an operator may write; what a client may send is bounded by
+//! the values in the file itself, which are bounded here.
+
+use std::time::Duration;
+
+use crate::units::NANO_PER_USD;
+
+/// Bytes of the file. A hundred thousand keys with limits of their own are 30 MB.
+pub const FILE_BYTES_MAX: u64 = 64 * MIB;
+/// Faults kept of one file; the rest are counted. More than a screen, less than a log.
+pub const FAULTS_MAX: usize = 1000;
+/// Characters of a value, and of a line, that a fault shows: they are there to be recognised.
+pub const SHOWN_CHARS_MAX: usize = 120;
+/// Names compared to find what was meant; those beyond are not looked at, as a guess is only help.
+pub const GUESSES_MAX: usize = 4096;
+/// Bytes of a string once variables are filled in; a key or a URL, never a document.
+pub const VALUE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of the name of a tenant, key, plan, provider or service: it is a label of a metric.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a model's name; some providers put an account and a path into it.
+pub const MODEL_NAME_BYTES_MAX: usize = 256;
+/// Bytes of the path prefix of a service or base URL; it is part of every target.
+pub const PATH_BYTES_MAX: usize = 1024;
+/// Bytes of a host name (RFC 1035 §2.3.4).
+pub const HOST_BYTES_MAX: usize = 253;
+
+/// Data ports: every worker has a listener for each.
+pub const LISTEN_MAX: usize = 16;
+/// Worker threads; more cores than any one machine of today.
+pub const WORKERS_MAX: u64 = 1024;
+/// Upstream accounts: every worker has a pool for each.
+pub const PROVIDERS_MAX: usize = 1000;
+/// Keys of one provider, used in turn.
+pub const API_KEYS_MAX: usize = 64;
+/// Models by the names callers use.
+pub const MODELS_MAX: usize = 10_000;
+/// Targets of one model: an attempt looks at each.
+pub const TARGETS_MAX: usize = 32;
+/// The share of one target; with [`TARGETS_MAX`] the sum stays in 32 bits.
+pub const WEIGHT_MAX: u64 = 1_000_000;
+/// Models tried after a model: each is a wait that the caller feels.
+pub const FALLBACK_MAX: usize = 8;
+/// REST services: a request without a better route is compared with each.
+pub const SERVICES_MAX: usize = 1000;
+/// Upstreams of one service.
+pub const UPSTREAMS_MAX: usize = 64;
+/// Plans.
+pub const PLANS_MAX: usize = 1000;
+/// Tenants, by what the counters of each cost in memory.
+pub const TENANTS_MAX: usize = 100_000;
+/// Keys over all tenants, by what the index of digests costs in memory.
+pub const KEYS_MAX: usize = 400_000;
+/// Limits in one list, of a plan, a tenant or a key: each is an atomic per request.
+pub const LIMITS_MAX: usize = 8;
+/// Buckets that one request passes: the key's, the tenant's, its plan's and its balance.
+pub const KEY_PATH_BUCKETS_MAX: usize = 32;
+/// Buckets of a whole snapshot; their places are 32 bits wide.
+pub const BUCKETS_MAX: usize = TENANTS_MAX * (2 * LIMITS_MAX + 1) + KEYS_MAX * LIMITS_MAX;
+
+/// The longest deadline: a day. Longer is a way of saying never, which nothing here means.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// The shortest deadline: the clock of a worker ticks in milliseconds.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+
+/// The smallest bound on a head that real clients fit in.
+pub const HEAD_BYTES_MIN: u64 = 4 * 1024;
+/// The largest: a worker may hold one for every connection that is sending its head.
+pub const HEAD_BYTES_MAX: u64 = MIB;
+/// The fewest fields that real clients fit in.
+pub const HEAD_FIELDS_MIN: u64 = 16;
+/// The most: they are parsed into a table on the worker's stack.
+pub const HEAD_FIELDS_MAX: u64 = 256;
+/// The smallest bound on a target; a gateway should take 8,000 octets (RFC 9112 §3), but an
+/// operator who knows its clients may take fewer.
+pub const TARGET_BYTES_MIN: u64 = 256;
+/// The largest bound on an inspected body: it is held in memory whole.
+pub const BODY_BYTES_MAX: u64 = 1024 * MIB;
+/// The smallest: a short prompt.
+pub const BODY_BYTES_MIN: u64 = 1024;
+/// Connections over all workers; each is a descriptor.
+pub const CONNECTIONS_MAX: u64 = 4_000_000;
+
+/// The largest count a limit or a model's maximum may state, as text stays readable and sums
+/// of many stay in 63 bits.
+pub const COUNT_MAX: i64 = 1_000_000_000_000_000;
+/// The largest amount of money, in nano-USD: a billion dollars.
+pub const USD_NANO_MAX: i64 = 1_000_000_000 * NANO_PER_USD;
+/// The largest price, in nano-USD, per million tokens, request or megabyte: a million dollars.
+pub const PRICE_NANO_MAX: i64 = 1_000_000 * NANO_PER_USD;
+/// Requests that one key or tenant may be allowed to have in flight.
+pub const CONCURRENT_MAX: u64 = CONNECTIONS_MAX;
+
+/// Bytes in a mebibyte.
+const MIB: u64 = 1024 * 1024;
+
+const _: () = assert!(
+    3 * LIMITS_MAX < KEY_PATH_BUCKETS_MAX,
+    "three full lists and a balance must fit the path of a key"
+);
+const _: () = assert!(
+    TARGETS_MAX as u64 * WEIGHT_MAX <= u32::MAX as u64,
+    "the weights of a model must add up in 32 bits"
+);
+const _: () = assert!(
+    BUCKETS_MAX < u32::MAX as usize,
+    "a place of a bucket must fit 32 bits"
+);
+const _: () = assert!(
+    TARGET_BYTES_MIN < HEAD_BYTES_MIN,
+    "the shortest target must fit the smallest head"
+);
+const _: () = assert!(
+    (PATH_BYTES_MAX as u64) < HEAD_BYTES_MIN,
+    "the longest path prefix must fit the smallest head"
+);
+const _: () = assert!(BODY_BYTES_MIN <= BODY_BYTES_MAX && HEAD_BYTES_MIN <= HEAD_BYTES_MAX);
+const _: () = assert!(TIMEOUT_MIN.as_nanos() < TIMEOUT_MAX.as_nanos());
+const _: () = assert!(
+    PRICE_NANO_MAX <= USD_NANO_MAX && USD_NANO_MAX < i64::MAX / 9,
+    "an amount at its bound must leave room for sums"
+);
+const _: () = assert!(
+    CONCURRENT_MAX <= COUNT_MAX as u64,
+    "requests in flight are counted like everything else"
+);

@@ -1,0 +1,142 @@
+//! One limit: so much of a unit per window, or so many requests in flight.
+
+use crate::fault::Problem;
+use crate::limits::{CONCURRENT_MAX, COUNT_MAX, LIMITS_MAX, USD_NANO_MAX};
+use crate::read::{Field, Place, Table};
+use crate::units::{LimitClass, Unit, Window};
+
+/// What a limit per window may count.
+pub(crate) const UNITS: [(&str, Unit); 3] = [
+    (Unit::Requests.word(), Unit::Requests),
+    (Unit::Tokens.word(), Unit::Tokens),
+    (Unit::Usd.word(), Unit::Usd),
+];
+
+/// The windows.
+pub(crate) const WINDOWS: [(&str, Window); 9] = [
+    (Window::Second.word(), Window::Second),
+    (Window::Minute.word(), Window::Minute),
+    (Window::Hour.word(), Window::Hour),
+    (Window::Day.word(), Window::Day),
+    (Window::Week.word(), Window::Week),
+    (Window::Month.word(), Window::Month),
+    (Window::Quarter.word(), Window::Quarter),
+    (Window::Year.word(), Window::Year),
+    (Window::Total.word(), Window::Total),
+];
+
+/// One of `limits`.
+#[derive(Clone, Debug)]
+pub(crate) struct LimitSchema {
+    pub(crate) unit: Unit,
+    pub(crate) window: Window,
+    pub(crate) amount: i64,
+    pub(crate) class: LimitClass,
+    pub(crate) place: Place,
+}
+
+/// The field `limits` of a plan, a tenant or a key; without those that are faulty.
+pub(crate) fn limits(table: &mut Table<'_>) -> Vec<LimitSchema> {
+    table
+        .or("limits", Vec::new(), |field| field.list(LIMITS_MAX, limit))
+        .unwrap_or_default()
+}
+
+fn limit(field: &Field<'_>) -> Option<LimitSchema> {
+    let mut table = field.table()?;
+    let concurrent = table.take("concurrent");
+    let names = ["unit", "amount", "per", "rate"];
+    let others = names.map(|name| table.take(name)).iter().flatten().count();
+    if concurrent.is_some() == (others > 0) {
+        field.report(Problem::LimitShape);
+        table.close();
+        return None;
+    }
+    let limit = match concurrent {
+        Some(concurrent) => in_flight(&concurrent, field),
+        None => per_window(&mut table, field),
+    };
+    table.close();
+    limit
+}
+
+fn in_flight(concurrent: &Field<'_>, field: &Field<'_>) -> Option<LimitSchema> {
+    let amount = concurrent.whole(0, CONCURRENT_MAX)?;
+    Some(LimitSchema {
+        unit: Unit::Concurrent,
+        window: Window::Total,
+        amount: above_zero(concurrent, i64::try_from(amount).ok()?)?,
+        class: LimitClass::Concurrency,
+        place: field.place.clone(),
+    })
+}
+
+fn per_window(table: &mut Table<'_>, field: &Field<'_>) -> Option<LimitSchema> {
+    let unit = table.need("unit", "unit = \"tokens\"", |field| field.word(&UNITS));
+    let amount = table.need("amount", "amount = 1000", |field| {
+        let amount = match unit? {
+            Unit::Usd => field.usd(USD_NANO_MAX)?.0,
+            _ => field.count(COUNT_MAX)?,
+        };
+        above_zero(field, amount)
+    });
+    let window = table.need("per", "per = \"day\"", |field| field.word(&WINDOWS));
+    let class = table.or("rate", None, |field| {
+        let rate = field.flag()?;
+        classify(window?, Some(rate)).map(Some).or_else(|| {
+            field.report(Problem::RateMisplaced);
+            None
+        })
+    });
+    let class = class?.or_else(|| classify(window?, None));
+    Some(LimitSchema {
+        unit: unit?,
+        window: window?,
+        amount: amount?,
+        class: class?,
+        place: field.place.clone(),
+    })
+}
+
+/// A limit of nothing is a way of saying no that has a better one.
+fn above_zero(field: &Field<'_>, amount: i64) -> Option<i64> {
+    if amount == 0 {
+        field.report(Problem::AmountZero);
+        return None;
+    }
+    Some(amount)
+}
+
+/// What kind of no a full window is; `None` where `rate` contradicts the window.
+///
+/// Nobody waits a day for a retry, and nobody buys more of a minute: only an hour
+/// can be either, and `rate` says which.
+const fn classify(window: Window, rate: Option<bool>) -> Option<LimitClass> {
+    match (window, rate) {
+        (Window::Second | Window::Minute, None | Some(true)) | (Window::Hour, Some(true)) => {
+            Some(LimitClass::Velocity)
+        }
+        (Window::Second | Window::Minute, Some(false)) => None,
+        (_, None | Some(false)) => Some(LimitClass::Quota),
+        (_, Some(true)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_hour_may_be_rate_or_quota() {
+        use LimitClass::{Quota, Velocity};
+        for (_, window) in WINDOWS {
+            let expected = match window {
+                Window::Second | Window::Minute => [Some(Velocity), Some(Velocity), None],
+                Window::Hour => [Some(Quota), Some(Velocity), Some(Quota)],
+                _ => [Some(Quota), None, Some(Quota)],
+            };
+            let found = [None, Some(true), Some(false)].map(|rate| classify(window, rate));
+            assert_eq!(found, expected, "{window:?}");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Configuration as the engine sees it: complete, immutable, indexed, versioned.
+//!
+//! Built only by `validate`; every reference in it has been resolved to an
+//! index, so that nothing on the path of a request can fail to be found. It
+//! holds no live state: counters of buckets live in the ledger.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::secret::Secret;
+use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
+
+macro_rules! index {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// The place in the snapshot's list.
+            pub const fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+
+index!(/** A place in [`Snapshot::providers`]. */ ProviderId);
+index!(/** A place in [`Snapshot::models`]. */ ModelId);
+index!(/** A place in [`Snapshot::services`]. */ ServiceId);
+index!(/** A place in [`Snapshot::tenants`]. */ TenantId);
+index!(/** A place in [`Snapshot::keys`]. */ KeyId);
+index!(/** A place in [`Snapshot::buckets`]. */ BucketId);
+
+/// Everything the operator said, checked.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Rises by one with every snapshot that is put in force.
+    pub version: u64,
+    /// Where and how the gateway listens.
+    pub server: Server,
+    /// Where the operator's door is.
+    pub admin: Admin,
+    /// The deadlines; a provider or service may have its own.
+    pub timeouts: Timeouts,
+    /// The bounds on what a client may send and how many there may be.
+    pub limits: Limits,
+    /// How much is reserved, and what happens when it was too little.
+    pub quota: QuotaPolicy,
+    /// How refusals for money are presented.
+    pub errors: ErrorsPolicy,
+    /// The upstream accounts.
+    pub providers: Vec<Provider>,
+    /// What callers may ask for by name.
+    pub models: Vec<Model>,
+    /// REST services, the longest path first, so that the first match is the best.
+    pub services: Vec<Service>,
+    /// Who pays.
+    pub tenants: Vec<Tenant>,
+    /// What callers show.
+    pub keys: Vec<ApiKey>,
+    /// Every limit as a bucket with a lasting identity.
+    pub buckets: Vec<BucketSpec>,
+    /// Model by the name callers use.
+    pub model_by_name: HashMap<Box<str>, ModelId>,
+    /// Key by the SHA-256 of what the caller shows.
+    pub key_by_digest: HashMap<[u8; 32], KeyId>,
+}
+
+/// Where and how the gateway listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Addresses of the data port; every worker listens on each.
+    pub listen: Vec<SocketAddr>,
+    /// Worker threads; 0 means one per core this process may use.
+    pub workers: u16,
+    /// Which system interface the workers use.
+    pub io: IoChoice,
+}
+
+/// Which system interface the workers use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoChoice {
+    /// io_uring with the best flags this kernel allows, or else epoll.
+    Auto,
+    /// io_uring, or refuse to start.
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
+/// Where the operator's door is.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Address of the admin port.
+    pub listen: SocketAddr,
+    /// What an operator shows; absent: the program makes one and prints it once.
+    pub token: Option<Secret>,
+}
+
+/// Deadlines, each named for what it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A request's head, from its first byte.
+    pub head: Duration,
+    /// Between two reads of a request's body.
+    pub body: Duration,
+    /// A keep-alive connection without a request.
+    pub idle: Duration,
+    /// A client that does not read.
+    pub write: Duration,
+    /// A connection to a provider.
+    pub connect: Duration,
+    /// The first byte of a provider's answer.
+    pub first_byte: Duration,
+    /// Between two reads of a provider's answer.
+    pub between_bytes: Duration,
+    /// Requests in flight when the process is told to stop.
+    pub drain: Duration,
+}
+
+/// Bounds on what a client may send, and how many clients there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a head, request line and fields.
+    pub head_bytes: usize,
+    /// Fields of a head.
+    pub head_fields: usize,
+    /// Bytes of a request target.
+    pub target_bytes: usize,
+    /// Bytes of a body that is inspected; what is only passed on has no bound.
+    pub body_bytes: usize,
+    /// Client connections over all workers.
+    pub connections: usize,
+}
+
+/// How much is reserved, and what happens when it was too little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaPolicy {
+    /// How the output of a streamed answer is reserved.
+    pub hold: HoldMode,
+    /// What happens when an extension is denied while the answer streams.
+    pub on_midstream: OnMidstream,
+}
+
+/// How the output of a streamed answer is reserved. Unary answers are always strict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldMode {
+    /// The whole of `max_tokens`, or of the model's maximum.
+    Strict,
+    /// A first step of the output, extended as it is produced.
+    Rolling,
+}
+
+/// What happens when an extension is denied while the answer streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnMidstream {
+    /// The answer goes on; what it costs more is recorded as an overdraft.
+    Finish,
+    /// The provider is stopped and the stream ends with the 402 as its error event.
+    Cut,
+}
+
+/// How refusals for money are presented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorsPolicy {
+    /// The status of a refusal for lack of money or quota: 402, 429 or 403.
+    pub exhausted_status: u16,
+    /// Where a caller can buy more; sent as `link: <…>; rel="payment"`.
+    pub top_up_url: Option<Box<str>>,
+    /// Whether a caller sees the amounts of its tenant's buckets, not only of its key's.
+    pub expose_parent_amounts: bool,
+}
+
+/// A wire language that providers speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI's chat completions and everything compatible with it.
+    OpenAi,
+}
+
+/// Scheme, host, port and path prefix of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BaseUrl {
+    /// Host name or address literal, without brackets, lower case.
+    pub host: Box<str>,
+    /// TCP port.
+    pub port: u16,
+    /// Path prefix without a trailing slash; empty for none.
+    pub path: Box<str>,
+    /// What goes into the `Host` field: host, and port unless it is the scheme's own.
+    pub authority: Box<str>,
+}
+
+/// Deadlines towards one upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamTimeouts {
+    /// A connection.
+    pub connect: Duration,
+    /// The first byte of an answer.
+    pub first_byte: Duration,
+    /// Between two reads of an answer.
+    pub between_bytes: Duration,
+}
+
+/// An upstream account.
+#[derive(Debug)]
+pub struct Provider {
+    /// The name in the file.
+    pub name: Box<str>,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Where it is.
+    pub base: BaseUrl,
+    /// Its keys, used in turn; none for a provider that wants none.
+    pub api_keys: Vec<Secret>,
+    /// Its deadlines.
+    pub timeouts: UpstreamTimeouts,
+    /// Whether closing the connection stops what it charges us.
+    pub cancel_stops_billing: bool,
+}
+
+/// One provider and its own name for a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Who answers.
+    pub provider: ProviderId,
+    /// The name the provider knows.
+    pub model: Box<str>,
+    /// Its share among the targets of the model; at least 1.
+    pub weight: u32,
+}
+
+/// What callers may ask for by name.
+#[derive(Debug)]
+pub struct Model {
+    /// The name callers use.
+    pub name: Box<str>,
+    /// Who may answer, by weight.
+    pub targets: Vec<Target>,
+    /// Models tried in order when every target of this one has failed.
+    pub fallback: Vec<ModelId>,
+    /// What it costs; absent: unpriced.
+    pub price: Option<Price>,
+    /// The most tokens it will write, where known.
+    pub output_tokens_max: Option<u64>,
+    /// The most tokens it will take in and write together, where known.
+    pub context_tokens_max: Option<u64>,
+}
+
+/// Prices in nano-USD per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Input that was not cached.
+    pub input: NanoUsd,
+    /// Output, reasoning included.
+    pub output: NanoUsd,
+    /// Input read from the provider's cache.
+    pub cached_input: NanoUsd,
+    /// Each request, in nano-USD.
+    pub request: NanoUsd,
+}
+
+/// A REST service under a path.
+#[derive(Debug)]
+pub struct Service {
+    /// The name in the file.
+    pub name: Box<str>,
+    /// The path prefix it answers under, without a trailing slash; empty for "/".
+    pub path: Box<str>,
+    /// Where it goes, in turn.
+    pub upstreams: Vec<BaseUrl>,
+    /// Whether callers need a key.
+    pub auth: Auth,
+    /// What of it is counted.
+    pub meter: Meter,
+    /// What it costs.
+    pub price: ServicePrice,
+    /// Its deadlines.
+    pub timeouts: UpstreamTimeouts,
+}
+
+/// Whether callers of a service need a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// They do.
+    Key,
+    /// Anyone may call.
+    None,
+}
+
+/// What of a service is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meter {
+    /// Each request, at `price.request`.
+    Requests,
+    /// Each request and every byte of both bodies, at `price.megabyte`.
+    Bytes,
+    /// Each request at `price.request`, counted against no request limit.
+    Fixed,
+    /// Nothing; refused to keys with a money limit.
+    None,
+}
+
+/// What a REST service costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServicePrice {
+    /// Each request.
+    pub request: NanoUsd,
+    /// Each million bytes, both bodies together.
+    pub megabyte: NanoUsd,
+}
+
+/// Who pays.
+#[derive(Debug)]
+pub struct Tenant {
+    /// The name in the file.
+    pub name: Box<str>,
+    /// Whether every request of it is refused.
+    pub suspended: bool,
+    /// The name of its plan, for answers.
+    pub plan: Option<Box<str>>,
+}
+
+/// What a caller shows.
+#[derive(Debug)]
+pub struct ApiKey {
+    /// The name in the file.
+    pub name: Box<str>,
+    /// SHA-256 of the key.
+    pub digest: [u8; 32],
+    /// Who pays for it.
+    pub tenant: TenantId,
+    /// Whether every request with it is refused.
+    pub disabled: bool,
+    /// The models it may ask for; absent: all.
+    pub models: Option<Vec<ModelId>>,
+    /// The services it may call; absent: all.
+    pub services: Option<Vec<ServiceId>>,
+    /// Every bucket a request with it must pass, in the order they are asked:
+    /// by [`LimitClass`], then the key's own before its tenant's.
+    pub path: Vec<BucketId>,
+    /// Whether any bucket of `path` counts money.
+    pub has_money_limit: bool,
+}
+
+/// One limit: whose, of what, over what window, how much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketSpec {
+    /// Lasts over reloads: scope, owner, unit, window. Two specs never share one.
+    pub identity: Box<str>,
+    /// Whose it is.
+    pub scope: Scope,
+    /// The tenant's name, or `tenant/key`.
+    pub scope_id: Box<str>,
+    /// A name for people: "1000000 tokens per month", "prepaid balance".
+    pub name: Box<str>,
+    /// What it counts.
+    pub unit: Unit,
+    /// Over what span.
+    pub window: Window,
+    /// How much: requests, tokens, nano-USD or requests in flight.
+    pub limit: i64,
+    /// What kind of no it gives.
+    pub class: LimitClass,
+}

@@ -1,0 +1,61 @@
+//! REST services: paths of their own, outside the gateway's.
+
+use crate::fault::Problem;
+use crate::read::{Document, Entry};
+use crate::schema::upstreams::ServiceSchema;
+use crate::snapshot::{Service, Timeouts};
+use crate::validate::names::report_repeated;
+
+/// The gateway's own routes stand below this path; a service at `/` takes what is left.
+const RESERVED: &str = "/v1";
+
+/// Reports paths that two services want, or the gateway; and upstreams named twice.
+pub(super) fn check(document: &Document<'_>, services: &[Entry<ServiceSchema>]) {
+    let mut sound: Vec<_> = services
+        .iter()
+        .filter_map(|entry| entry.body.as_ref())
+        .collect();
+    // In the order of the file, so that it is the second that is reported.
+    sound.sort_by_key(|service| service.path.as_ref().map(|path| path.place.span.start));
+    let paths = || sound.iter().filter_map(|service| service.path.as_ref());
+    report_repeated(document, paths().map(|path| (&path.value, &path.place)));
+    for path in paths() {
+        let below = path.value.strip_prefix(RESERVED);
+        if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            document.report(&path.place, Problem::PathReserved);
+        }
+    }
+    for service in &sound {
+        let upstreams = service.upstreams.iter();
+        report_repeated(
+            document,
+            upstreams.map(|upstream| (&upstream.value, &upstream.place)),
+        );
+    }
+}
+
+/// The services in the order they are in.
+pub(super) fn build(
+    services: Vec<Entry<ServiceSchema>>,
+    timeouts: &Timeouts,
+) -> Option<Vec<Service>> {
+    services
+        .into_iter()
+        .map(|Entry { name, body }| {
+            let written = body?;
+            Some(Service {
+                name: name.value,
+                path: written.path?.value,
+                upstreams: written
+                    .upstreams
+                    .into_iter()
+                    .map(|upstream| upstream.value)
+                    .collect(),
+                auth: written.auth,
+                meter: written.meter,
+                price: written.price,
+                timeouts: written.timeouts.over(timeouts),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,185 @@
+//! One client connection: waiting for requests, and serving them one after the other.
+//!
+//! What a request needs (parsed heads, meters, blocks) lies on a desk that is lent
+//! while the connection is busy; a waiting connection holds its socket and nothing
+//! else. What a request means is decided in `exchange`.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tollring_dialects::openai::{StreamMeter, UnaryMeter};
+use tollring_http1::{BodyDecoder, Framing, RequestHead, ResponseHead};
+
+use crate::exchange::{self, After};
+use crate::net::{Buffer, Buffers, ClientWatch, Stream};
+use crate::worker::Worker;
+
+/// Desks a worker keeps when nobody sits at them. Arbitrary: more than are busy at once.
+const DESKS_KEPT: usize = 1024;
+
+/// How much of an unread body is read and thrown away after a refusal, so that the answer
+/// is not lost to a reset (RFC 9112 §9.6).
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// How long that may take.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What has been read of a request.
+pub(crate) struct Intake {
+    pub(crate) head: RequestHead,
+    /// Bytes from the client: the head, its body as far as it is here, and what follows.
+    pub(crate) inbox: Buffer,
+    pub(crate) decoder: BodyDecoder,
+    /// Where in the inbox the decoded body lies.
+    pub(crate) body: Range<usize>,
+    /// Where in the inbox bytes begin that nobody has looked at.
+    pub(crate) rest: usize,
+}
+
+/// What is being made into an answer.
+pub(crate) struct Outlet {
+    pub(crate) answer: ResponseHead,
+    /// Bytes from the provider.
+    pub(crate) block: Buffer,
+    /// Bytes to be sent, in either direction.
+    pub(crate) outbox: Buffer,
+    pub(crate) unary: UnaryMeter,
+    pub(crate) events: StreamMeter,
+}
+
+/// What one exchange works with.
+pub(crate) struct Desk {
+    pub(crate) intake: Intake,
+    pub(crate) outlet: Outlet,
+}
+
+impl Desk {
+    fn new(buffers: &Rc<Buffers>) -> Self {
+        Self {
+            intake: Intake {
+                head: RequestHead::new(),
+                inbox: buffers.none(),
+                decoder: BodyDecoder::new(Framing::Length(0)),
+                body: 0..0,
+                rest: 0,
+            },
+            outlet: Outlet {
+                answer: ResponseHead::new(),
+                block: buffers.none(),
+                outbox: buffers.none(),
+                unary: UnaryMeter::new(),
+                events: StreamMeter::new(),
+            },
+        }
+    }
+}
+
+/// Desks nobody sits at.
+#[derive(Default)]
+pub(crate) struct Desks(RefCell<Vec<Box<Desk>>>);
+
+impl Desks {
+    fn lend(&self, buffers: &Rc<Buffers>) -> Box<Desk> {
+        let kept = self.0.borrow_mut().pop();
+        kept.unwrap_or_else(|| Box::new(Desk::new(buffers)))
+    }
+
+    fn take_back(&self, mut desk: Box<Desk>, buffers: &Rc<Buffers>) {
+        desk.intake.inbox = buffers.none();
+        desk.outlet.block = buffers.none();
+        desk.outlet.outbox = buffers.none();
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < DESKS_KEPT {
+            kept.push(desk);
+        }
+    }
+}
+
+/// A client connection.
+pub(crate) struct Connection {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) client: Stream,
+    pub(crate) presence: Rc<ClientWatch>,
+    pub(crate) peer: SocketAddr,
+}
+
+impl Connection {
+    /// A connection just accepted; counted until it is dropped.
+    pub(crate) fn new(worker: Rc<Worker>, client: Stream, peer: SocketAddr) -> Self {
+        let presence = ClientWatch::new(client.fd());
+        Self { worker, client, presence, peer }
+    }
+
+    /// Waits for the first bytes of a request; `None` when there will be none.
+    async fn first_bytes(&mut self, limit: Duration) -> Option<Buffer> {
+        self.client.reader.read_idle(limit, &self.worker.buffers).await.ok()
+    }
+
+    /// Reads on without looking, so that the client sees our answer before the end.
+    async fn linger(&mut self, block: &mut Buffer) {
+        self.client.writer.close().await;
+        self.client.reader.watch().arm(LINGER, crate::net::deadline::Action::CloseBoth);
+        let mut thrown_away = 0;
+        while thrown_away < LINGER_BYTES {
+            block.clear();
+            block.reserve_block(1);
+            match self.client.reader.read(block).await {
+                Ok(count) => thrown_away += count,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.presence.stop();
+        self.worker.counters().connections.sub(1);
+    }
+}
+
+/// Serves a connection until either side has had enough.
+pub(crate) async fn serve(mut connection: Connection) {
+    let worker = Rc::clone(&connection.worker);
+    let mut carried_over: Option<Buffer> = None;
+    loop {
+        let inbox = match carried_over.take() {
+            Some(pipelined) => pipelined,
+            None => {
+                let idle = worker.live().config.timeouts.idle;
+                let Some(first) = connection.first_bytes(idle).await else { return };
+                first
+            }
+        };
+        let mut desk = worker.desks.lend(&worker.buffers);
+        desk.intake.inbox = inbox;
+        let after = exchange::exchange(&mut connection, &mut desk).await;
+        if after == After::Linger {
+            connection.linger(&mut desk.intake.inbox).await;
+        }
+        let rest = desk.intake.rest;
+        let mut inbox = std::mem::replace(&mut desk.intake.inbox, worker.buffers.none());
+        worker.desks.take_back(desk, &worker.buffers);
+        if after != After::Next {
+            return;
+        }
+        if rest < inbox.len() {
+            inbox.drop_front(rest);
+            carried_over = Some(inbox);
+        }
+    }
+}
+
+/// Tells a client that the gateway is full, without looking at what it asked.
+pub(crate) async fn turn_away(mut connection: Connection) {
+    let mut block = connection.worker.buffers.block();
+    exchange::refusal::append_full(&mut block);
+    let whole = 0..block.len();
+    connection.client.writer.watch().arm(LINGER, crate::net::deadline::Action::CloseBoth);
+    if connection.client.writer.write(&mut block, whole).await.is_ok() {
+        connection.linger(&mut block).await;
+    }
+}

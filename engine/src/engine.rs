@@ -1,0 +1,306 @@
+//! Starts the workers, puts snapshots in force, and reads what the workers count.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use crossbeam_utils::CachePadded;
+use tollring_config::{IoChoice, Snapshot};
+use tollring_ledger::{Ledger, UnixMillis, WorkerSlot};
+
+use crate::counters::Counters;
+use crate::live::{self, Live};
+use crate::net::listener::{self, Bound};
+use crate::net::mailbox::Letter;
+use crate::net::runtime::EventLoop;
+use crate::net::{IoReport, Mailbox, affinity};
+use crate::upstream::origin::{Origin, Origins};
+use crate::worker::{self, Start};
+
+/// How often upstream names are resolved again.
+const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+
+/// Descriptors beside the clients': one upstream for each client at the worst is not counted
+/// here; files, listeners, rings, eventfds and the admin port are.
+const DESCRIPTORS_OWN: u64 = 128;
+
+/// What workers and their keeper share.
+pub(crate) struct Shared {
+    pub(crate) live: ArcSwap<Live>,
+    pub(crate) version: AtomicU64,
+    pub(crate) counters: Box<[CachePadded<Counters>]>,
+    pub(crate) id_seed: u64,
+}
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// An address of the data port cannot be had.
+    #[error("cannot listen on {address}: {cause}; stop what listens there or change server.listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The process may open too few files for the connections it is to take.
+    #[error(
+        "limits.connections = {connections} needs {needed} file descriptors, and this process \
+         may open {allowed}; raise the limit (ulimit -n {needed}) or lower limits.connections"
+    )]
+    Descriptors {
+        /// What was configured.
+        connections: usize,
+        /// What that takes.
+        needed: u64,
+        /// What is allowed.
+        allowed: u64,
+    },
+    /// No event loop can be built as it was asked for.
+    #[error("cannot start a worker: {0}")]
+    Worker(io::Error),
+}
+
+/// The running engine.
+pub struct Engine {
+    shared: Arc<Shared>,
+    ledger: Arc<Ledger>,
+    origins: Arc<Origins>,
+    addresses: Vec<SocketAddr>,
+    io: IoReport,
+    cores: Vec<Option<usize>>,
+    mailboxes: Vec<Mailbox>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// One publication at a time.
+    publishing: Mutex<()>,
+}
+
+impl Engine {
+    /// Binds the data port and starts the workers.
+    ///
+    /// # Errors
+    /// [`StartFault`], one sentence each with its remedy; nothing is left running.
+    pub fn start(config: Snapshot) -> Result<Self, StartFault> {
+        check_descriptors(config.limits.connections)?;
+        let cores = affinity::allowed_cores();
+        let workers = match config.server.workers {
+            0 => affinity::default_workers(),
+            asked => usize::from(asked),
+        };
+        let (addresses, mut bound) = bind_all(&config.server.listen, workers)?;
+        let io_choice = config.server.io;
+        let ledger = Arc::new(Ledger::new(u16::try_from(workers).unwrap_or(u16::MAX)));
+        let origins = Arc::new(Origins::new(workers));
+        let live = Live::build(config, &ledger, &origins, unix_now());
+        let shared = Arc::new(Shared {
+            version: AtomicU64::new(live.config.version),
+            live: ArcSwap::from_pointee(live),
+            counters: (0..workers).map(|_| CachePadded::default()).collect(),
+            id_seed: random_seed(),
+        });
+        let mut engine = Self {
+            shared,
+            ledger,
+            origins,
+            addresses,
+            io: IoReport { kind: crate::net::IoKind::Epoll, flags: &[], passed_over: Vec::new() },
+            cores: Vec::new(),
+            mailboxes: Vec::new(),
+            threads: Mutex::default(),
+            publishing: Mutex::default(),
+        };
+        for index in 0..workers {
+            // More workers than cores share; fewer leave the last ones alone.
+            let core = cores[index % cores.len()];
+            engine.start_worker(index, core, bound.remove(0), io_choice)?;
+        }
+        engine.start_resolver();
+        Ok(engine)
+    }
+
+    fn start_worker(
+        &mut self,
+        index: usize,
+        core: usize,
+        listeners: Vec<Bound>,
+        io_choice: IoChoice,
+    ) -> Result<(), StartFault> {
+        let mailbox = Mailbox::new().map_err(StartFault::Worker)?;
+        let start = Start {
+            slot: WorkerSlot(u16::try_from(index).unwrap_or(u16::MAX)),
+            shared: Arc::clone(&self.shared),
+            listeners,
+            mailbox: mailbox.clone(),
+        };
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            let pinned = affinity::pin_to(core);
+            let mut event_loop = match EventLoop::build(io_choice) {
+                Ok(event_loop) => event_loop,
+                Err(fault) => {
+                    let _ = tell.send(Err(fault));
+                    return;
+                }
+            };
+            let report = event_loop.report().clone();
+            let _ = tell.send(Ok((report, pinned.then_some(core))));
+            if let Err(fault) = worker::run(&mut event_loop, start) {
+                tracing::error!(%fault, "a worker ended");
+            }
+        });
+        let thread = thread.map_err(StartFault::Worker)?;
+        let gone = || io::Error::other("the worker's thread ended before it began");
+        let (report, core) = told
+            .recv()
+            .map_err(|_| StartFault::Worker(gone()))?
+            .map_err(StartFault::Worker)?;
+        self.io = report;
+        self.cores.push(core);
+        self.mailboxes.push(mailbox);
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
+    fn start_resolver(&self) {
+        let origins = Arc::downgrade(&self.origins);
+        let resolver = thread::Builder::new().name("resolver".to_owned()).spawn(move || {
+            loop {
+                thread::sleep(RESOLVE_EVERY);
+                let Some(origins) = origins.upgrade() else { return };
+                origins.refresh();
+            }
+        });
+        if let Err(fault) = resolver {
+            tracing::warn!(%fault, "upstream names will not be resolved again");
+        }
+    }
+
+    /// Puts a snapshot in force on every worker, from each worker's next request on. May block
+    /// on the resolver for upstreams it has not seen. Returns the version and what changed.
+    pub fn publish(&self, mut config: Snapshot) -> (u64, Vec<String>) {
+        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.shared.live.load_full();
+        config.version = old.config.version + 1;
+        let version = config.version;
+        let changes = live::changes(&old.config, &config);
+        let live = Live::build(config, &self.ledger, &self.origins, unix_now());
+        self.shared.live.store(Arc::new(live));
+        self.shared.version.store(version, Ordering::Release);
+        (version, changes)
+    }
+
+    /// Tells every worker to end idle connections and to finish the others; waits until
+    /// nothing is in flight, or for `limit`. Says whether everything was finished.
+    pub fn drain(&self, limit: Duration) -> bool {
+        self.mailboxes.iter().for_each(|mailbox| {
+            mailbox.send(Letter::Drain);
+        });
+        let deadline = Instant::now() + limit;
+        while self.connections() > 0 {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+
+    /// Ends the workers, finished or not, and waits for their threads.
+    pub fn stop(&self) {
+        self.mailboxes.iter().for_each(|mailbox| {
+            mailbox.send(Letter::Stop);
+        });
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A worker that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+
+    /// Where clients are taken; with the port the system chose, where it was left open.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Which system interface the workers use.
+    pub fn io(&self) -> &IoReport {
+        &self.io
+    }
+
+    /// The core of each worker, where pinning worked.
+    pub fn cores(&self) -> &[Option<usize>] {
+        &self.cores
+    }
+
+    /// The snapshot in force.
+    pub fn live(&self) -> Arc<Live> {
+        self.shared.live.load_full()
+    }
+
+    /// What each worker counts.
+    pub fn counters(&self) -> &[CachePadded<Counters>] {
+        &self.shared.counters
+    }
+
+    /// Every upstream this process has known.
+    pub fn origins(&self) -> Vec<Arc<Origin>> {
+        self.origins.all()
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Client connections that are open.
+    pub fn connections(&self) -> u64 {
+        self.shared.counters.iter().map(|counters| counters.connections.read()).sum()
+    }
+}
+
+/// The listeners of each worker, one for every address.
+type PerWorker = Vec<Vec<Bound>>;
+
+fn bind_all(
+    addresses: &[SocketAddr],
+    workers: usize,
+) -> Result<(Vec<SocketAddr>, PerWorker), StartFault> {
+    let mut per_worker: PerWorker = (0..workers).map(|_| Vec::new()).collect();
+    let mut actual = Vec::with_capacity(addresses.len());
+    for &address in addresses {
+        let bound = listener::bind(address, workers);
+        let (address, listeners) =
+            bound.map_err(|cause| StartFault::Listen { address, cause })?;
+        actual.push(address);
+        for (worker, listener) in per_worker.iter_mut().zip(listeners) {
+            worker.push(listener);
+        }
+    }
+    Ok((actual, per_worker))
+}
+
+fn check_descriptors(connections: usize) -> Result<(), StartFault> {
+    let needed = connections as u64 + DESCRIPTORS_OWN;
+    let allowed = affinity::raise_descriptors(needed);
+    if allowed < needed {
+        return Err(StartFault::Descriptors { connections, needed, allowed });
+    }
+    Ok(())
+}
+
+fn random_seed() -> u64 {
+    let mut seed = [0; 8];
+    // Ids stay unique within the process without it.
+    let _ = getrandom::fill(&mut seed);
+    u64::from_ne_bytes(seed)
+}
+
+/// The time of day.
+pub(crate) fn unix_now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,301 @@
+//! Sends a call to someone who may answer it, and again only when nothing can have
+//! been done.
+//!
+//! Targets are tried in the order `upstream::balance` gives; whether a failure may be
+//! followed by another attempt is `upstream::retry`'s to say. Ends with the head of an
+//! answer in the outlet, or with the last failure.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use memchr::memmem;
+use tollring_config::{ModelId, UpstreamTimeouts};
+use tollring_http1::{HeadLimits, Method, Parsed, Version};
+
+use super::relay::Downlink;
+use super::route::Call;
+use super::settle::{Bill, cause_of_cut};
+use super::{Exchange, compose};
+use crate::live::{Live, TargetPlan};
+use crate::net::deadline::Action;
+use crate::net::stream::Broken;
+use crate::upstream::balance::{draw, place_at};
+use crate::upstream::connect::connect;
+use crate::upstream::failure::{AttemptFailure, Cause, Stage};
+use crate::upstream::origin::Origin;
+use crate::upstream::pool::Connection;
+use crate::upstream::retry::{ATTEMPTS_MAX, may_retry};
+
+/// Interim answers of one provider to one request that are read over. Arbitrary; real ones
+/// send at most two.
+const INTERIM_MAX: usize = 8;
+
+/// Bounds of a provider's head; ours to choose, since providers are chosen by the operator.
+const ANSWER_HEAD: HeadLimits =
+    HeadLimits { head_bytes: 64 * 1024, head_fields: 200, target_bytes: 0 };
+
+/// Sent to a client that half-closed while it waits: one that is gone altogether resets the
+/// connection, and one that still listens skips an interim answer (RFC 9110 §15.2).
+const PROBE: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
+
+/// Gets a call answered: the head of the answer is in the outlet, its body begins in the block.
+///
+/// # Errors
+/// The failure of the last attempt that was made.
+pub(super) async fn dispatch(
+    exchange: &mut Exchange<'_>,
+    live: &Live,
+    call: &Call,
+    bill: &mut Bill<'_>,
+) -> Result<Arrived, AttemptFailure> {
+    match call {
+        Call::Completion { endpoint, model, ask } => {
+            let mut targets = Targets::new(*model, live, exchange);
+            let mut next = targets.next(live);
+            let mut fresh = false;
+            let mut last = AttemptFailure::before_connection(Cause::NoAddress);
+            for _ in 0..ATTEMPTS_MAX {
+                let Some((model, target)) = next else { break };
+                compose::completion(exchange, target, *endpoint, ask);
+                bill.served_by(live.config.models[model.index()].price);
+                let more = targets.clone().next(live).is_some();
+                let to = To {
+                    origin: &target.origin,
+                    timeouts: target.timeouts,
+                    cancel_stops_billing: target.cancel_stops_billing,
+                };
+                last = match once(exchange, to, fresh).await {
+                    Ok(arrived) => match declined(exchange) {
+                        Some(Declined::ForUs) => declined_failure(&arrived.connection),
+                        Some(Declined::ForNow) if more => declined_failure(&arrived.connection),
+                        _ => return Ok(arrived),
+                    },
+                    Err(failure) => failure,
+                };
+                exchange.worker.counters().failed(last.stage, last.cause);
+                if !may_retry(&last, false) {
+                    return Err(last);
+                }
+                // A kept connection that was dead says nothing of the target.
+                fresh = last.reused && last.cause != Cause::Declined;
+                if !fresh {
+                    next = targets.next(live);
+                }
+            }
+            Err(last)
+        }
+        Call::Service { service, own_key } => {
+            let upstreams = live.upstreams(*service);
+            let timeouts = live.config.services[service.index()].timeouts;
+            let first = draw(upstreams.iter().map(|_| 1), &exchange.worker.dice);
+            let idempotent = is_idempotent(exchange.facts.method);
+            let (mut turn, mut fresh) = (0, false);
+            let mut last = AttemptFailure::before_connection(Cause::NoAddress);
+            for _ in 0..ATTEMPTS_MAX {
+                let Some(place) = place_at(turn, first, upstreams.len()) else { break };
+                let upstream = &upstreams[place];
+                compose::service(exchange, upstream, *own_key);
+                let to = To { origin: &upstream.origin, timeouts, cancel_stops_billing: true };
+                last = match once(exchange, to, fresh).await {
+                    Ok(arrived) => return Ok(arrived),
+                    Err(failure) => failure,
+                };
+                exchange.worker.counters().failed(last.stage, last.cause);
+                if !may_retry(&last, idempotent) {
+                    return Err(last);
+                }
+                fresh = last.reused;
+                turn += usize::from(!fresh);
+            }
+            Err(last)
+        }
+    }
+}
+
+/// Whom one attempt is made to.
+#[derive(Clone, Copy)]
+pub(super) struct To<'a> {
+    pub(super) origin: &'a Arc<Origin>,
+    pub(super) timeouts: UpstreamTimeouts,
+    pub(super) cancel_stops_billing: bool,
+}
+
+/// An upstream connection on which an answer has begun.
+pub(super) struct Arrived {
+    pub(super) connection: Connection,
+    pub(super) timeouts: UpstreamTimeouts,
+    /// Whether closing it stops what the provider charges.
+    pub(super) cancel_stops_billing: bool,
+}
+
+/// One attempt with the request that is in the outbox.
+async fn once(
+    exchange: &mut Exchange<'_>,
+    to: To<'_>,
+    fresh: bool,
+) -> Result<Arrived, AttemptFailure> {
+    let To { timeouts, cancel_stops_billing, .. } = to;
+    let mut connection = connect(exchange.worker, to.origin, timeouts.connect, fresh).await?;
+    let sent_before = connection.stream.writer.sent();
+    let asked = Instant::now();
+    let sent = send(exchange, &mut connection, timeouts.between_bytes).await;
+    // A provider may answer before it has read everything, so a write that failed is not the
+    // end: there may be an answer that says why.
+    let on = (timeouts, cancel_stops_billing);
+    let mut down = exchange.downlink(&mut connection.stream.reader, on);
+    let arrived = await_head(&mut down).await;
+    exchange.facts.waited += asked.elapsed();
+    match arrived {
+        Ok(()) => Ok(Arrived { connection, timeouts, cancel_stops_billing }),
+        Err(cause) => Err(AttemptFailure {
+            stage: if sent.is_ok() { Stage::AwaitHead } else { Stage::Send },
+            cause,
+            reused: connection.reused,
+            bytes_accepted: connection.accepted_since(sent_before),
+        }),
+    }
+}
+
+/// Sends what is in the outbox.
+pub(super) async fn send(
+    exchange: &mut Exchange<'_>,
+    connection: &mut Connection,
+    limit: Duration,
+) -> Result<(), Broken> {
+    let outbox = &mut exchange.outlet.outbox;
+    let writer = &mut connection.stream.writer;
+    writer.watch().arm(limit, Action::CloseBoth);
+    let whole = 0..outbox.len();
+    let sent = writer.write(outbox, whole).await;
+    writer.watch().disarm();
+    sent
+}
+
+/// Reads until the head of the final answer is whole.
+pub(super) async fn await_head(down: &mut Downlink<'_>) -> Result<(), Cause> {
+    let now_ms = down.worker.deadlines.now_ms();
+    if down.cancel_stops_billing {
+        let probe = (down.facts.version == Version::Http11).then_some(PROBE);
+        down.worker.hangups.watch(down.presence, down.upstream.watch(), probe, now_ms);
+    }
+    let outlet = &mut *down.outlet;
+    outlet.block.clear();
+    outlet.block.reserve_block(crate::net::buffer::BLOCK_BYTES);
+    outlet.answer.clear();
+    down.upstream.watch().arm(down.timeouts.first_byte, Action::CloseBoth);
+    let mut interim = 0;
+    let arrived = loop {
+        outlet.block.reserve_block(1);
+        if let Err(broken) = down.upstream.read(&mut outlet.block).await {
+            break Err(cause_of(broken));
+        }
+        let mut parsed = outlet.answer.parse(&outlet.block, down.facts.method, &ANSWER_HEAD);
+        while matches!(parsed, Ok(Parsed::Done)) && is_interim(outlet.answer.status) {
+            interim += 1;
+            if interim > INTERIM_MAX {
+                break;
+            }
+            let head_len = outlet.answer.len;
+            outlet.block.drop_front(head_len);
+            outlet.answer.clear();
+            parsed = outlet.answer.parse(&outlet.block, down.facts.method, &ANSWER_HEAD);
+        }
+        match parsed {
+            // Switching protocols was not asked for (RFC 9110 §15.2.2).
+            Ok(Parsed::Done) if outlet.answer.status < 200 => break Err(Cause::Malformed),
+            Ok(Parsed::Done) => break Ok(()),
+            Ok(Parsed::Partial) => {}
+            Err(fault) => {
+                tracing::warn!(request = down.facts.id.as_str(), %fault, "malformed answer");
+                break Err(Cause::Malformed);
+            }
+        }
+    };
+    down.upstream.watch().disarm();
+    arrived
+}
+
+const fn is_interim(status: u16) -> bool {
+    status < 200 && status != 101
+}
+
+/// Why a read from a provider came to nothing.
+pub(super) fn cause_of(broken: Broken) -> Cause {
+    match broken {
+        Broken::Closed => Cause::Closed,
+        Broken::Reset => Cause::Reset,
+        Broken::Cut(cut) => cause_of_cut(cut),
+    }
+}
+
+/// That a provider answered that it would not do it.
+enum Declined {
+    /// Because of our own account or key: never passed on to a caller, who can do nothing.
+    ForUs,
+    /// Because it has too much to do; passed on if nobody else can be asked.
+    ForNow,
+}
+
+/// Reads from the head, and as much of the body as is here, whether a provider declined. These
+/// statuses say that it did not begin; 500 and 502 do not.
+fn declined(exchange: &Exchange<'_>) -> Option<Declined> {
+    match exchange.outlet.answer.status {
+        401..=403 => Some(Declined::ForUs),
+        429 => {
+            let body = &exchange.outlet.block[exchange.outlet.answer.len..];
+            let broke = memmem::find(body, b"insufficient_quota").is_some();
+            Some(if broke { Declined::ForUs } else { Declined::ForNow })
+        }
+        503 | 529 => Some(Declined::ForNow),
+        _ => None,
+    }
+}
+
+fn declined_failure(connection: &Connection) -> AttemptFailure {
+    AttemptFailure {
+        stage: Stage::AwaitHead,
+        cause: Cause::Declined,
+        reused: connection.reused,
+        bytes_accepted: u64::MAX,
+    }
+}
+
+/// Whether doing it twice is the same as doing it once (RFC 9110 §9.2.2).
+const fn is_idempotent(method: Method) -> bool {
+    matches!(
+        method,
+        Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options
+    )
+}
+
+/// The targets of a model and of its fallbacks, in the order they are tried.
+#[derive(Clone)]
+struct Targets {
+    asked: ModelId,
+    /// How many of the fallback models have been begun.
+    fallbacks: usize,
+    model: ModelId,
+    first: usize,
+    turn: usize,
+}
+
+impl Targets {
+    fn new(asked: ModelId, live: &Live, exchange: &Exchange<'_>) -> Self {
+        let weights = live.targets(asked).iter().map(|target| target.weight);
+        let first = draw(weights, &exchange.worker.dice);
+        Self { asked, fallbacks: 0, model: asked, first, turn: 0 }
+    }
+
+    fn next<'a>(&mut self, live: &'a Live) -> Option<(ModelId, &'a TargetPlan)> {
+        loop {
+            let targets = live.targets(self.model);
+            if let Some(place) = place_at(self.turn, self.first, targets.len()) {
+                self.turn += 1;
+                return Some((self.model, &targets[place]));
+            }
+            self.model = *live.config.models[self.asked.index()].fallback.get(self.fallbacks)?;
+            self.fallbacks += 1;
+            (self.first, self.turn) = (0, 0);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Who calls: finds the key in the request, and the tenant behind it.
+//!
+//! Keys are compared by their SHA-256, so how long a look-up takes says nothing
+//! about a key, and no byte of one is kept. SDKs put the key in five different
+//! places; each is looked into, and the first that is there counts.
+
+use sha2::{Digest, Sha256};
+use tollring_config::{KeyId, TenantId};
+use tollring_http1::{Known, Span};
+
+use super::Exchange;
+use super::refusal::Refusal;
+use super::route::Place;
+use crate::live::Live;
+
+/// Whose request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) key: KeyId,
+    pub(super) tenant: TenantId,
+}
+
+/// The caller of a request; `None` where the place wants no key.
+///
+/// # Errors
+/// When no key was shown, nobody issued it, it is disabled, or its tenant is suspended.
+pub(super) fn caller(
+    exchange: &Exchange<'_>,
+    live: &Live,
+    place: &Place,
+) -> Result<Option<Caller>, Refusal> {
+    if !place.needs_key(live) {
+        return Ok(None);
+    }
+    let shown = shown_key(exchange).ok_or(Refusal::KeyMissing)?;
+    let digest: [u8; 32] = Sha256::digest(shown).into();
+    let key = *live.config.key_by_digest.get(&digest).ok_or(Refusal::KeyUnknown)?;
+    let issued = live.key(key);
+    if issued.disabled {
+        return Err(Refusal::KeyDisabled);
+    }
+    if live.config.tenants[issued.tenant.index()].suspended {
+        return Err(Refusal::TenantSuspended);
+    }
+    Ok(Some(Caller { key, tenant: issued.tenant }))
+}
+
+/// The key a request shows, from the first of the places where SDKs put one.
+fn shown_key<'a>(exchange: &'a Exchange<'_>) -> Option<&'a [u8]> {
+    let (head, bytes) = (&exchange.intake.head, &exchange.intake.inbox[..]);
+    for known in [Known::Authorization, Known::XApiKey, Known::ApiKey, Known::XGoogApiKey] {
+        if let Some(field) = head.fields.find(known) {
+            let value = field.value.of(bytes);
+            let key = if known == Known::Authorization { bearer(value)? } else { value };
+            return (!key.is_empty()).then_some(key);
+        }
+    }
+    head.query.and_then(|query| key_parameter(bytes, query)).map(|span| span.of(bytes))
+}
+
+/// The token of `Bearer …` (RFC 6750 §2.1; the scheme is case-insensitive, RFC 9110 §11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+}
+
+/// Where the value of the `key` parameter lies in a query.
+pub(super) fn key_parameter(bytes: &[u8], query: Span) -> Option<Span> {
+    let mut start = query.start;
+    for part in query.of(bytes).split(|&byte| byte == b'&') {
+        let end = start + u32::try_from(part.len()).ok()?;
+        if part.starts_with(b"key=") && part.len() > 4 {
+            return Some(Span { start: start + 4, end });
+        }
+        start = end + 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
+        assert_eq!(bearer(b"Bearer tr_1"), Some(&b"tr_1"[..]));
+        assert_eq!(bearer(b"bearer  tr_1 "), Some(&b"tr_1"[..]));
+        assert_eq!(bearer(b"Basic dXNlcg=="), None);
+        assert_eq!(bearer(b"Bear"), None);
+    }
+
+    #[test]
+    fn the_key_parameter_is_found_among_others() {
+        let check = |query: &[u8], expected: Option<&[u8]>| {
+            let span = Span { start: 0, end: query.len() as u32 };
+            assert_eq!(key_parameter(query, span).map(|found| found.of(query)), expected);
+        };
+        check(b"key=tr_1", Some(b"tr_1"));
+        check(b"alt=sse&key=tr_1&x=y", Some(b"tr_1"));
+        check(b"monkey=1", None);
+        check(b"key=", None);
+        check(b"", None);
+    }
+}

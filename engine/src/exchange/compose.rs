@@ -1,0 +1,235 @@
+//! Writes the heads that leave: towards a provider, and back to the client.
+//!
+//! Fields pass as they came, in order, but for those that end at each hop (RFC 9110
+//! §7.6.1), those that say how the body is framed, which we say ourselves, and the
+//! caller's key, which is ours alone. Nothing is allocated once blocks are warm.
+
+use tollring_dialects::openai::{Ask, Edits, Endpoint};
+use tollring_http1::{
+    Field, Framing, Known, Method, Span, Version, append_decimal, append_field, append_fields,
+    append_status_line,
+};
+
+use super::{Exchange, Facts};
+use crate::connection::{Intake, Outlet};
+use crate::live::{TargetPlan, UpstreamPlan};
+use crate::net::Buffer;
+
+/// What every request of ours says of itself: who passed it on (RFC 9110 §7.6.3).
+const VIA: &[u8] = b"Via: 1.1 tollring\r\n";
+
+/// What every request to a provider says besides. Answers are read for their usage, so they
+/// must not be compressed.
+const PLAIN: &[u8] = b"Accept-Encoding: identity\r\n";
+
+/// Room for what is written around fields and bodies: ids, framing, our own lines.
+const OWN_BYTES_MAX: usize = 512;
+
+/// Writes a completion request for one target into the outbox, head and body.
+pub(super) fn completion(
+    exchange: &mut Exchange<'_>,
+    target: &TargetPlan,
+    endpoint: Endpoint,
+    ask: &Ask,
+) {
+    let turn = u64::from(exchange.worker.dice.below(u32::MAX));
+    let head = target.head(endpoint, turn);
+    let Intake { head: asked, inbox, body, .. } = &mut *exchange.intake;
+    let body = &inbox[body.clone()];
+    let edits = Edits::new(ask, &target.model_json, wants_usage(endpoint, ask));
+    let length = edits.len_after(body.len());
+    let outbox = &mut exchange.outlet.outbox;
+    outbox.clear();
+    outbox.reserve_block(head.len() + asked.len + OWN_BYTES_MAX + length);
+    outbox.extend_from_slice(head);
+    append_fields(outbox, inbox, &asked.fields, |field| {
+        !matches!(field.known, Known::AcceptEncoding) && passes_on(field)
+    });
+    outbox.extend_from_slice(PLAIN);
+    outbox.extend_from_slice(VIA);
+    append_length(outbox, length as u64);
+    outbox.extend_from_slice(b"\r\n");
+    edits.append(body, outbox);
+}
+
+/// Whether usage must be asked for: a stream tells it only when it is (CLIENTS of the dialect
+/// may ask themselves; then nothing is added and nothing taken out).
+pub(super) fn wants_usage(endpoint: Endpoint, ask: &Ask) -> bool {
+    ask.stream && !ask.include_usage && endpoint != Endpoint::Embeddings
+}
+
+/// Writes a service request's head into the outbox, and as much of its body as is here.
+/// The length is said again as the client said it.
+pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan, own_key: Option<Span>) {
+    let Intake { head, inbox, body, .. } = &mut *exchange.intake;
+    let outbox = &mut exchange.outlet.outbox;
+    outbox.clear();
+    outbox.reserve_block(head.len + OWN_BYTES_MAX + upstream.path_prefix.len() + body.len());
+    outbox.extend_from_slice(head.method_text.of(inbox));
+    outbox.push(b' ');
+    outbox.extend_from_slice(upstream.path_prefix.as_bytes());
+    outbox.extend_from_slice(head.path.of(inbox));
+    if let Some(query) = head.query {
+        append_query(outbox, inbox, query, own_key);
+    }
+    outbox.extend_from_slice(b" HTTP/1.1\r\n");
+    outbox.extend_from_slice(&upstream.host_line);
+    let ours = key_field(&head.fields);
+    append_fields(outbox, inbox, &head.fields, |field| {
+        passes_on(field) || (is_key(field.known) && Some(field.known) != ours)
+    });
+    outbox.extend_from_slice(VIA);
+    match head.framing {
+        Framing::Length(0) if !expects_body(head.method) => {}
+        Framing::Length(length) => append_length(outbox, length),
+        Framing::Chunked | Framing::UntilClose => append_chunked(outbox),
+    }
+    outbox.extend_from_slice(b"\r\n");
+    let arrived = &inbox[body.clone()];
+    if head.framing == Framing::Chunked {
+        if !arrived.is_empty() {
+            outbox.extend_from_slice(tollring_http1::ChunkHead::new(arrived.len()).as_bytes());
+            outbox.extend_from_slice(arrived);
+            outbox.extend_from_slice(b"\r\n");
+        }
+        if exchange.intake.decoder.is_done() {
+            outbox.extend_from_slice(tollring_http1::LAST_CHUNK);
+        }
+    } else {
+        outbox.extend_from_slice(arrived);
+    }
+}
+
+/// The query, without the parameter that held our own key.
+fn append_query(outbox: &mut Buffer, inbox: &[u8], query: Span, own_key: Option<Span>) {
+    let Some(key) = own_key else {
+        outbox.push(b'?');
+        outbox.extend_from_slice(query.of(inbox));
+        return;
+    };
+    // From before `key=` to after its value, with one of the `&` around it.
+    let before = Span { start: query.start, end: key.start.saturating_sub(4).max(query.start) };
+    let after = Span { start: (key.end + 1).min(query.end), end: query.end };
+    let before = before.of(inbox);
+    let before = if after.is_empty() { before.strip_suffix(b"&").unwrap_or(before) } else { before };
+    if !(before.is_empty() && after.is_empty()) {
+        outbox.push(b'?');
+        outbox.extend_from_slice(before);
+        outbox.extend_from_slice(after.of(inbox));
+    }
+}
+
+/// Whether a method without a body still says so, as RFC 9110 §8.6 wants.
+const fn expects_body(method: Method) -> bool {
+    matches!(method, Method::Post | Method::Put | Method::Patch)
+}
+
+const fn is_key(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Authorization | Known::XApiKey | Known::ApiKey | Known::XGoogApiKey
+    )
+}
+
+/// The field our own key was shown in; the other key fields may be the upstream's.
+fn key_field(fields: &tollring_http1::Fields) -> Option<Known> {
+    let places = [Known::Authorization, Known::XApiKey, Known::ApiKey, Known::XGoogApiKey];
+    places.into_iter().find(|&known| fields.find(known).is_some())
+}
+
+/// Whether a request's field goes to the next hop.
+fn passes_on(field: &Field) -> bool {
+    !field.hop_by_hop
+        && !is_key(field.known)
+        && !matches!(field.known, Known::Host | Known::ContentLength | Known::Expect)
+}
+
+/// How the client is told where the answer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Out {
+    /// So many bytes.
+    Length(u64),
+    /// In chunks.
+    Chunked,
+    /// By the connection's end; for HTTP/1.0.
+    Close,
+    /// Not at all: the answer has no body. A length among the provider's fields is passed on,
+    /// since it speaks of the body a GET would have had (RFC 9110 §8.6).
+    Bodiless,
+}
+
+impl Out {
+    /// How an answer framed so by the provider is framed towards this client. `rewritten` when
+    /// the body's length may change on the way.
+    pub(super) fn choose(framing: Framing, rewritten: bool, facts: &Facts, status: u16) -> Self {
+        if facts.method == Method::Head || matches!(status, 204 | 304) {
+            return Self::Bodiless;
+        }
+        match framing {
+            Framing::Length(length) if !rewritten => Self::Length(length),
+            _ if facts.version == Version::Http11 => Self::Chunked,
+            _ => Self::Close,
+        }
+    }
+}
+
+/// Writes the head of a provider's answer for the client into the outbox. `completion` says
+/// that the provider's own limits and ids are not the caller's, and are named so.
+pub(super) fn answer(outlet: &mut Outlet, facts: &Facts, out: Out, completion: bool) {
+    let Outlet { answer, block, outbox, .. } = outlet;
+    outbox.clear();
+    outbox.reserve_block(answer.len + OWN_BYTES_MAX);
+    append_status_line(outbox, answer.status);
+    append_fields(outbox, block, &answer.fields, |field| {
+        let framing = field.known == Known::ContentLength && out != Out::Bodiless;
+        let id = matches!(field.known, Known::XRequestId | Known::RequestId);
+        let limits = completion && is_provider_limit(field.name.of(block));
+        !(field.hop_by_hop || framing || id || limits)
+    });
+    if let Some(theirs) = answer.fields.find(Known::XRequestId) {
+        append_field(outbox, b"x-upstream-request-id", theirs.value.of(block));
+    }
+    match out {
+        Out::Length(length) => append_length(outbox, length),
+        Out::Chunked => append_chunked(outbox),
+        Out::Close | Out::Bodiless => {}
+    }
+    append_ids(outbox, facts);
+    outbox.extend_from_slice(VIA);
+    append_connection(outbox, facts, out == Out::Close);
+    outbox.extend_from_slice(b"\r\n");
+}
+
+/// Fields by which a provider tells how much is left of *our* account there.
+fn is_provider_limit(name: &[u8]) -> bool {
+    const FAMILIES: [&[u8]; 3] = [b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit"];
+    FAMILIES.iter().any(|family| {
+        name.len() >= family.len() && name[..family.len()].eq_ignore_ascii_case(family)
+    })
+}
+
+/// The id under both names: OpenAI's SDK reads one, Anthropic's the other.
+pub(super) fn append_ids(out: &mut Vec<u8>, facts: &Facts) {
+    append_field(out, b"x-request-id", facts.id.as_str().as_bytes());
+    append_field(out, b"request-id", facts.id.as_str().as_bytes());
+}
+
+/// Says that the connection ends, or that it goes on where HTTP/1.0 needs to be told.
+pub(super) fn append_connection(out: &mut Vec<u8>, facts: &Facts, closes: bool) {
+    if closes || !facts.keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    } else if facts.version == Version::Http10 {
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
+}
+
+/// `Content-Length: n`.
+pub(super) fn append_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    append_decimal(out, length);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn append_chunked(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+}

@@ -1,0 +1,203 @@
+//! The walk of a request: this list, as one function on one screen.
+//!
+//! | step | room | may refuse with |
+//! |---|---|---|
+//! | 2 head, and as much body as the route needs | `intake.rs` | 400 408 411 413 414 417 431 501 505 |
+//! | 3 who calls | `auth.rs` | 401 403 |
+//! | 4 what for; what we answer ourselves | `route.rs`, `own.rs` | 403 404 405 |
+//! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 |
+//! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `compose.rs` over `upstream` | 502 503 504 |
+//! | 7 bytes back, untouched, counted; a body passed on while it comes | `relay.rs`, `upload.rs` | (cut in the client's dialect) |
+//! | 8 what it cost | `settle.rs` | |
+//! | every no, its status, code and body | `refusal.rs`, `wording.rs` | |
+//!
+//! Step 1, accepting, is the worker's. There is no `?` between the hold and its
+//! settlement: from `quota::hold` on, every way out goes through the bill.
+
+mod attempt;
+mod auth;
+mod compose;
+mod intake;
+mod own;
+mod quota;
+pub(crate) mod refusal;
+mod relay;
+mod route;
+mod settle;
+mod upload;
+mod wording;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tollring_http1::{Method, Version};
+
+use crate::connection::{Connection, Desk, Intake, Outlet};
+use crate::live::Live;
+use crate::net::{ClientWatch, Stream};
+use crate::worker::Worker;
+
+use refusal::Refusal;
+use route::Errand;
+
+/// What becomes of the connection after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It waits for its next request.
+    Next,
+    /// It ends.
+    Close,
+    /// It ends, but the client is still sending: it is read until it has seen our answer.
+    Linger,
+}
+
+/// Why a walk ends before its last step.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Our no.
+    Refuse(Refusal),
+    /// The client is gone; there is nobody to tell.
+    Leave,
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse(refusal)
+    }
+}
+
+/// One request and its answer, while it lasts.
+pub(crate) struct Exchange<'a> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) client: &'a mut Stream,
+    pub(crate) presence: &'a Rc<ClientWatch>,
+    pub(crate) intake: &'a mut Intake,
+    pub(crate) outlet: &'a mut Outlet,
+    /// The snapshot this request sees from its first byte to its last.
+    pub(crate) live: Rc<Arc<Live>>,
+    pub(crate) facts: Facts,
+}
+
+/// What every later step wants to know of the request; copied freely.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) id: RequestId,
+    pub(crate) started: Instant,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    /// Whether the client lets the connection go on, and so do we.
+    pub(crate) keep_alive: bool,
+    /// In which words a refusal is put.
+    pub(crate) voice: refusal::Voice,
+    /// Time spent waiting for providers.
+    pub(crate) waited: Duration,
+}
+
+/// The walk.
+pub(crate) async fn exchange(connection: &mut Connection, desk: &mut Desk) -> After {
+    let mut exchange = Exchange::begin(connection, desk);
+    let after = match walk(&mut exchange).await {
+        Ok(after) => after,
+        Err(Stop::Refuse(refusal)) => refusal::answer(&mut exchange, refusal).await,
+        Err(Stop::Leave) => After::Close,
+    };
+    exchange.end();
+    after
+}
+
+async fn walk(exchange: &mut Exchange<'_>) -> Result<After, Stop> {
+    let (worker, live) = (Rc::clone(exchange.worker), Rc::clone(&exchange.live));
+    // 2. The head.
+    intake::head(exchange).await?;
+    // 3. Who calls: what the path names decides whether a key is needed.
+    let place = route::place(exchange, &live);
+    let caller = auth::caller(exchange, &live, &place)?;
+    // 4. What for.
+    let call = match route::errand(exchange, &live, place, caller)? {
+        Errand::Own(own) => return own::answer(exchange, &live, own, caller).await,
+        Errand::Call(call) => intake::body(exchange, &live, call, caller).await?,
+    };
+    // 5. May it spend. From here on nothing leaves but through the bill.
+    let mut bill = quota::hold(&worker, &live, &call, caller)?;
+    // 6. Who answers; 7. bytes back.
+    let ended = if upload::is_needed(exchange) {
+        upload::both_ways(exchange, &live, &call, &mut bill).await
+    } else {
+        match attempt::dispatch(exchange, &live, &call, &mut bill).await {
+            Ok(arrived) => relay::carry(exchange, &call, arrived, &mut bill).await,
+            Err(failure) => relay::Ended::Failed(failure),
+        }
+    };
+    // 8. What it cost.
+    settle::settle(exchange, bill, ended)
+}
+
+impl<'a> Exchange<'a> {
+    fn begin(connection: &'a mut Connection, desk: &'a mut Desk) -> Self {
+        let worker = &connection.worker;
+        let counters = worker.counters();
+        counters.in_flight.add(1);
+        let facts = Facts {
+            id: RequestId::new(worker.id_seed(), worker.index(), worker.next_request()),
+            started: Instant::now(),
+            method: Method::Get,
+            version: Version::Http11,
+            keep_alive: false,
+            voice: refusal::Voice::Problem,
+            waited: Duration::ZERO,
+        };
+        let Desk { intake, outlet } = desk;
+        intake.head.clear();
+        let Connection { worker, client, presence, .. } = connection;
+        let live = worker.live();
+        Self { worker, client, presence, intake, outlet, live, facts }
+    }
+
+    fn end(&self) {
+        self.presence.stop();
+        let counters = self.worker.counters();
+        counters.in_flight.sub(1);
+        let took = self.facts.started.elapsed();
+        counters.latency.record(took);
+        counters.overhead.record(took.saturating_sub(self.facts.waited));
+    }
+}
+
+/// The name of one request in logs, headers and bodies: `req_` and 24 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestId([u8; 28]);
+
+impl RequestId {
+    /// Unique within the process by worker and number, and between processes by the seed.
+    pub(crate) fn new(seed: u64, worker: usize, number: u64) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = *b"req_000000000000000000000000";
+        // 40 bits of seed, 8 of worker, 48 of number.
+        let high = (seed << 8) ^ (worker as u64 & 0xff);
+        let pair = (u128::from(high) << 48) | u128::from(number & 0xffff_ffff_ffff);
+        for (place, digit) in text[4..].iter_mut().rev().enumerate() {
+            *digit = DIGITS[(pair >> (4 * place)) as usize & 0xf];
+        }
+        Self(text)
+    }
+
+    /// The id as it is sent.
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_differ_by_worker_and_number() {
+        let ids = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(w, n)| RequestId::new(7, w, n));
+        for (place, id) in ids.iter().enumerate() {
+            assert!(!ids[..place].contains(id), "{}", id.as_str());
+            assert_eq!(id.as_str().len(), 28);
+        }
+    }
+}

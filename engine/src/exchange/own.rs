@@ -1,0 +1,169 @@
+//! What the gateway answers itself: its models, the caller's buckets, an estimate.
+//!
+//! None of it is on the path of a metered request, so it is written plainly.
+
+use serde::Serialize;
+use tollring_dialects::openai::{self, Endpoint};
+use tollring_http1::{Method, append_field, append_status_line};
+
+use super::auth::Caller;
+use super::compose::{append_connection, append_ids, append_length};
+use super::refusal::{Denied, Refusal};
+use super::route::{self, Call, Own};
+use super::wording::{Amount, Moment, sees_amounts};
+use super::{After, Exchange, Stop, intake, quota};
+use crate::live::Live;
+use crate::net::deadline::Action;
+
+/// One bucket, as its owner sees it.
+#[derive(Serialize)]
+struct BucketAnswer<'a> {
+    scope: &'static str,
+    scope_id: Option<&'a str>,
+    name: &'a str,
+    unit: &'static str,
+    window: &'static str,
+    limit: Option<String>,
+    used: Option<String>,
+    held: Option<String>,
+    remaining: Option<String>,
+    resets_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct QuotaAnswer<'a> {
+    buckets: Vec<BucketAnswer<'a>>,
+}
+
+#[derive(Serialize)]
+struct HoldAnswer {
+    requests: String,
+    tokens: String,
+    usd: String,
+}
+
+#[derive(Serialize)]
+struct EstimateAnswer<'a> {
+    model: &'a str,
+    hold: HoldAnswer,
+    allowed: bool,
+    /// What a program would be told if it sent the call now.
+    code: Option<&'static str>,
+    affordable_max_tokens: Option<u64>,
+}
+
+/// Answers an errand of our own.
+pub(super) async fn answer(
+    exchange: &mut Exchange<'_>,
+    live: &Live,
+    own: Own,
+    caller: Option<Caller>,
+) -> Result<After, Stop> {
+    let caller = caller.ok_or(Refusal::KeyMissing)?;
+    let mut body = Vec::new();
+    match own {
+        Own::Models => body.extend_from_slice(&live.models_list),
+        Own::Model(name) => {
+            let name = String::from_utf8_lossy(name.of(&exchange.intake.inbox));
+            if !live.config.model_by_name.contains_key(&*name) {
+                return Err(Refusal::ModelUnknown.into());
+            }
+            openai::append_model(&mut body, &name);
+        }
+        Own::Quota => append_json(&mut body, &buckets(exchange, live, caller)),
+        Own::Estimate => {
+            intake::whole(exchange, live).await?;
+            append_json(&mut body, &estimate(exchange, live, caller)?);
+        }
+    }
+    Ok(send(exchange, &body).await)
+}
+
+fn append_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(out, value).expect("plain fields of text serialise");
+}
+
+fn buckets<'a>(exchange: &Exchange<'_>, live: &'a Live, caller: Caller) -> QuotaAnswer<'a> {
+    let now = exchange.worker.now();
+    let answer = |bucket: &'a std::sync::Arc<tollring_ledger::Bucket>| {
+        let (spec, reading) = (bucket.spec(), bucket.reading(now));
+        let seen = sees_amounts(spec, live);
+        let amount = |value| seen.then(|| Amount { unit: spec.unit, value }.to_string());
+        BucketAnswer {
+            scope: spec.scope.word(),
+            scope_id: seen.then_some(&*spec.scope_id),
+            name: &spec.name,
+            unit: spec.unit.word(),
+            window: spec.window.word(),
+            limit: amount(reading.limit),
+            used: amount(reading.posted),
+            held: amount(reading.held),
+            remaining: amount(reading.free.max(0)),
+            resets_at: reading.resets_at.map(|at| Moment(at).to_string()),
+        }
+    };
+    QuotaAnswer { buckets: live.path(caller.key).iter().map(answer).collect() }
+}
+
+fn estimate<'a>(
+    exchange: &Exchange<'_>,
+    live: &'a Live,
+    caller: Caller,
+) -> Result<EstimateAnswer<'a>, Refusal> {
+    let text = &exchange.intake.inbox[exchange.intake.body.clone()];
+    let endpoint = Endpoint::ChatCompletions;
+    let ask = openai::read_ask(endpoint, text).map_err(Refusal::Ask)?;
+    let model = route::model(exchange, live, &ask, Some(caller))?;
+    let call = Call::Completion { endpoint, model, ask };
+    let demand = quota::demand(live, &call, caller)?;
+    let worker = exchange.worker;
+    let held =
+        tollring_ledger::hold(live.path(caller.key), demand.want, worker.slot(), worker.now());
+    let affordable = quota::affordable(worker, live, caller, &demand);
+    let code = match held {
+        Ok(hold) => {
+            hold.void(worker.now());
+            None
+        }
+        Err(denial) => {
+            let denied = Denied { caller, denial, affordable };
+            Some(Refusal::Denied(denied).code(live))
+        }
+    };
+    Ok(EstimateAnswer {
+        model: &live.config.models[model.index()].name,
+        hold: HoldAnswer {
+            requests: demand.want.requests.to_string(),
+            tokens: demand.want.tokens.to_string(),
+            usd: demand.want.usd.to_string(),
+        },
+        allowed: code.is_none(),
+        code,
+        affordable_max_tokens: affordable.filter(|&tokens| tokens != u64::MAX),
+    })
+}
+
+async fn send(exchange: &mut Exchange<'_>, body: &[u8]) -> After {
+    exchange.facts.keep_alive &= intake::skip_arrived(exchange);
+    let facts = &exchange.facts;
+    let outbox = &mut exchange.outlet.outbox;
+    outbox.clear();
+    outbox.reserve_block(1024 + body.len());
+    append_status_line(outbox, 200);
+    append_field(outbox, b"content-type", b"application/json");
+    append_length(outbox, body.len() as u64);
+    append_field(outbox, b"cache-control", b"no-store");
+    append_ids(outbox, facts);
+    append_connection(outbox, facts, false);
+    outbox.extend_from_slice(b"\r\n");
+    if facts.method != Method::Head {
+        outbox.extend_from_slice(body);
+    }
+    exchange.worker.counters().answered(200);
+    let writer = &mut exchange.client.writer;
+    writer.watch().arm(exchange.live.config.timeouts.write, Action::CloseBoth);
+    let whole = 0..outbox.len();
+    let sent = writer.write(outbox, whole).await;
+    writer.watch().disarm();
+    if sent.is_ok() && exchange.facts.keep_alive { After::Next } else { After::Close }
+}

@@ -1,0 +1,240 @@
+//! What for: from the path and the method to what is to be done.
+//!
+//! The target was parsed once, by `http1`; who may call and where it goes are both
+//! decided from that one reading, so that they cannot disagree.
+
+use tollring_config::{Auth, ModelId, ServiceId};
+use tollring_dialects::openai::{Ask, Endpoint};
+use tollring_http1::{Method, Span};
+
+use super::Exchange;
+use super::auth::{Caller, key_parameter};
+use super::refusal::{Refusal, Voice};
+use crate::live::Live;
+
+/// What the path of a request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// One of OpenAI's metered operations.
+    Completion(Endpoint),
+    /// The list of models.
+    Models,
+    /// One model, by the rest of the path.
+    Model(Span),
+    /// The caller's own buckets.
+    Quota,
+    /// What a call would hold.
+    Estimate,
+    /// A REST service.
+    Service(ServiceId),
+    /// Nothing.
+    Nowhere,
+}
+
+impl Place {
+    /// Whether a caller must show a key. What is nowhere is not told to strangers.
+    pub(super) fn needs_key(self, live: &Live) -> bool {
+        match self {
+            Self::Service(service) => {
+                live.config.services[service.index()].auth == Auth::Key
+            }
+            _ => true,
+        }
+    }
+
+    /// The methods it takes; `None` for any.
+    const fn methods(self) -> Option<&'static str> {
+        match self {
+            Self::Completion(_) | Self::Estimate => Some("POST"),
+            Self::Models | Self::Model(_) | Self::Quota => Some("GET, HEAD"),
+            Self::Service(_) | Self::Nowhere => None,
+        }
+    }
+}
+
+/// What is to be done for a request.
+pub(super) enum Errand {
+    /// Something the gateway answers itself.
+    Own(Own),
+    /// Something another server answers.
+    Call(Wanted),
+}
+
+/// What the gateway answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    /// `GET /v1/models`
+    Models,
+    /// `GET /v1/models/{id}`
+    Model(Span),
+    /// `GET /v1/quota`
+    Quota,
+    /// `POST /v1/quota/estimate`
+    Estimate,
+}
+
+/// A call whose body has not been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// To a model, by an operation of OpenAI's.
+    Completion(Endpoint),
+    /// To a REST service. `own_key` is where our key lies in the query, if it was shown there.
+    Service {
+        /// Which service.
+        service: ServiceId,
+        /// Where in the query our own key lies, if it was shown there.
+        own_key: Option<Span>,
+    },
+}
+
+/// A call that can be paid for and sent.
+pub(super) enum Call {
+    /// To a model.
+    Completion {
+        /// The operation.
+        endpoint: Endpoint,
+        /// The model, by the name callers use.
+        model: ModelId,
+        /// What the body asks for.
+        ask: Ask,
+    },
+    /// To a REST service.
+    Service {
+        /// Which service.
+        service: ServiceId,
+        /// Where in the query our own key lies, if it was shown there.
+        own_key: Option<Span>,
+    },
+}
+
+/// What the path names. Sets the words in which refusals are put.
+pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Place {
+    let head = &exchange.intake.head;
+    let path = head.path.of(&exchange.intake.inbox);
+    let place = match path {
+        b"/v1/chat/completions" => Place::Completion(Endpoint::ChatCompletions),
+        b"/v1/completions" => Place::Completion(Endpoint::Completions),
+        b"/v1/embeddings" => Place::Completion(Endpoint::Embeddings),
+        b"/v1/models" => Place::Models,
+        b"/v1/quota" => Place::Quota,
+        b"/v1/quota/estimate" => Place::Estimate,
+        _ => elsewhere(path, head.path, live),
+    };
+    exchange.facts.voice = match place {
+        Place::Service(_) => Voice::Problem,
+        _ => Voice::OpenAi,
+    };
+    place
+}
+
+fn elsewhere(path: &[u8], span: Span, live: &Live) -> Place {
+    const MODEL: &[u8] = b"/v1/models/";
+    if path.starts_with(MODEL) && path.len() > MODEL.len() {
+        let start = span.start + u32::try_from(MODEL.len()).unwrap_or(0);
+        return Place::Model(Span { start, end: span.end });
+    }
+    // The longest path is first, so the first that fits is the best.
+    let fits = |service: &&tollring_config::Service| covers(service.path.as_bytes(), path);
+    match live.config.services.iter().position(|service| fits(&service)) {
+        Some(found) => Place::Service(ServiceId(u32::try_from(found).unwrap_or(u32::MAX))),
+        None => Place::Nowhere,
+    }
+}
+
+/// Whether a prefix covers a path at a segment's end: `/a` covers `/a`, `/a/b`, not `/ab`.
+fn covers(prefix: &[u8], path: &[u8]) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
+/// What is to be done, and whether this caller may have it done.
+///
+/// # Errors
+/// When there is nothing at that path, or not by that method, or not for this key.
+pub(super) fn errand(
+    exchange: &Exchange<'_>,
+    live: &Live,
+    place: Place,
+    caller: Option<Caller>,
+) -> Result<Errand, Refusal> {
+    if let Some(allowed) = place.methods()
+        && !allows(allowed, exchange.facts.method)
+    {
+        return Err(Refusal::MethodNotAllowed { allowed });
+    }
+    Ok(match place {
+        Place::Completion(endpoint) => Errand::Call(Wanted::Completion(endpoint)),
+        Place::Models => Errand::Own(Own::Models),
+        Place::Model(name) => Errand::Own(Own::Model(name)),
+        Place::Quota => Errand::Own(Own::Quota),
+        Place::Estimate => Errand::Own(Own::Estimate),
+        Place::Nowhere => return Err(Refusal::RouteUnknown),
+        Place::Service(service) => {
+            if let Some(caller) = caller
+                && let Some(allowed) = &live.key(caller.key).services
+                && !allowed.contains(&service)
+            {
+                return Err(Refusal::ServiceNotAllowed);
+            }
+            let own_key = caller.and_then(|_| own_key_in_query(exchange));
+            Errand::Call(Wanted::Service { service, own_key })
+        }
+    })
+}
+
+fn allows(allowed: &str, method: Method) -> bool {
+    match method {
+        Method::Get | Method::Head => allowed.starts_with("GET"),
+        Method::Post => allowed == "POST",
+        _ => false,
+    }
+}
+
+/// The key in the query, when it was taken from there: fields come first in `auth`.
+fn own_key_in_query(exchange: &Exchange<'_>) -> Option<Span> {
+    use tollring_http1::Known;
+    let head = &exchange.intake.head;
+    let in_fields = [Known::Authorization, Known::XApiKey, Known::ApiKey, Known::XGoogApiKey]
+        .into_iter()
+        .any(|known| head.fields.find(known).is_some());
+    if in_fields {
+        return None;
+    }
+    head.query.and_then(|query| key_parameter(&exchange.intake.inbox, query))
+}
+
+/// The model a body asks for, if there is one of that name for this key.
+///
+/// # Errors
+/// When no model has that name, or this key may not ask for it.
+pub(super) fn model(
+    exchange: &Exchange<'_>,
+    live: &Live,
+    ask: &Ask,
+    caller: Option<Caller>,
+) -> Result<ModelId, Refusal> {
+    let body = &exchange.intake.inbox[exchange.intake.body.clone()];
+    let name = ask.model_name(body).map_err(Refusal::Ask)?;
+    let known = live.config.model_by_name.get(&*name).copied();
+    let model = known.ok_or(Refusal::ModelUnknown)?;
+    if let Some(caller) = caller
+        && let Some(allowed) = &live.key(caller.key).models
+        && !allowed.contains(&model)
+    {
+        return Err(Refusal::ModelNotAllowed);
+    }
+    Ok(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_covers_whole_segments_only() {
+        assert!(covers(b"/weather", b"/weather"));
+        assert!(covers(b"/weather", b"/weather/today"));
+        assert!(!covers(b"/weather", b"/weathers"));
+        assert!(!covers(b"/weather", b"/"));
+        assert!(covers(b"", b"/anything"));
+    }
+}

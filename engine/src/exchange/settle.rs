@@ -1,0 +1,270 @@
+//! What it cost: the bill of one exchange, from its hold to its settlement.
+//!
+//! A bill is settled exactly once, as early as the cost is known: before the last
+//! bytes leave, so that a caller who asks for its quota next finds this request in
+//! it. The rules for answers that ended badly are here and nowhere else.
+
+use tollring_config::{NanoUsd, Price};
+use tollring_dialects::openai::Usage;
+use tollring_ledger::price::{self, TokensUsed};
+use tollring_ledger::{Amounts, Hold};
+
+use super::relay::Ended;
+use super::auth::Caller;
+use super::refusal::{Denied, Refusal};
+use super::{After, Exchange, Stop};
+use crate::net::deadline::Cut;
+use crate::upstream::failure::{Cause, Stage};
+use crate::worker::Worker;
+
+/// Output tokens that a rolling hold is extended by, each time it runs low.
+pub(super) const STEP_TOKENS: u64 = 1024;
+
+/// How a call is charged.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Tariff {
+    /// By tokens; unpriced models cost nothing in money.
+    Tokens {
+        /// The model's prices.
+        price: Option<Price>,
+        /// What the input was taken to be, until the provider says.
+        input_estimate: u64,
+    },
+    /// By request, whatever it carried.
+    Request {
+        /// What one costs.
+        price: NanoUsd,
+        /// Whether it counts against limits on requests.
+        counted: bool,
+    },
+    /// By bytes of both bodies.
+    Bytes {
+        /// Each request, and each million bytes.
+        price: tollring_config::ServicePrice,
+    },
+    /// Not at all.
+    Free,
+}
+
+/// What is owed by one exchange.
+pub(super) struct Bill<'a> {
+    worker: &'a Worker,
+    caller: Option<Caller>,
+    hold: Option<Hold<'a>>,
+    tariff: Tariff,
+    /// Output tokens the hold covers.
+    covered_output: u64,
+    /// Output tokens that have passed, by our own count.
+    output: u64,
+    /// Whether an extension was denied and the answer goes on all the same.
+    overdrawn: bool,
+}
+
+impl<'a> Bill<'a> {
+    /// A bill over a hold; `covered_output` tokens of output are in it.
+    pub(super) fn open(
+        worker: &'a Worker,
+        caller: Caller,
+        hold: Hold<'a>,
+        tariff: Tariff,
+        covered_output: u64,
+    ) -> Self {
+        let (caller, hold) = (Some(caller), Some(hold));
+        Self { worker, caller, hold, tariff, covered_output, output: 0, overdrawn: false }
+    }
+
+    /// A bill for what costs nothing.
+    pub(super) fn free(worker: &'a Worker) -> Self {
+        let (caller, hold, tariff) = (None, None, Tariff::Free);
+        Self { worker, caller, hold, tariff, covered_output: 0, output: 0, overdrawn: false }
+    }
+
+    /// The model that answers has its own price; what is held stays as it was.
+    pub(super) fn served_by(&mut self, model_price: Option<Price>) {
+        if let Tariff::Tokens { price, .. } = &mut self.tariff {
+            *price = model_price;
+        }
+    }
+
+    /// Notes output as it is produced, and extends the hold when it runs low. The caller
+    /// decides what a denial means.
+    pub(super) fn produced(&mut self, output: u64) -> Result<(), Denied> {
+        self.output = output;
+        if output < self.covered_output || self.overdrawn {
+            return Ok(());
+        }
+        let (Tariff::Tokens { price, .. }, Some(hold), Some(caller)) =
+            (self.tariff, self.hold.as_mut(), self.caller)
+        else {
+            return Ok(());
+        };
+        let more = Amounts {
+            requests: 0,
+            tokens: i64::try_from(STEP_TOKENS).unwrap_or(0),
+            usd: price.map_or(NanoUsd(0), |price| {
+                let for_output = Price { request: NanoUsd(0), ..price };
+                price::cost(&for_output, &used(0, STEP_TOKENS))
+            }),
+        };
+        match hold.extend(more, self.worker.now()) {
+            Ok(()) => {
+                self.covered_output += STEP_TOKENS;
+                Ok(())
+            }
+            Err(denial) => {
+                self.overdrawn = true;
+                Err(Denied { caller, denial, affordable: Some(0) })
+            }
+        }
+    }
+
+    /// Settles by what the provider said.
+    pub(super) fn post_usage(&mut self, usage: Usage) {
+        if let Tariff::Tokens { price, .. } = self.tariff {
+            let used = TokensUsed {
+                input: usage.input,
+                output: usage.output,
+                cached_input: usage.cached_input,
+            };
+            self.post(amounts(price.as_ref(), used), used);
+        }
+    }
+
+    /// Settles by our own count: the provider said nothing, or was stopped.
+    pub(super) fn post_counted(&mut self, output: u64) {
+        if let Tariff::Tokens { price, input_estimate } = self.tariff {
+            let used = used(input_estimate, output);
+            self.post(amounts(price.as_ref(), used), used);
+        }
+    }
+
+    /// Settles a service call that carried so many bytes of body, both ways.
+    pub(super) fn post_service(&mut self, bytes: u64) {
+        let cost = match self.tariff {
+            Tariff::Request { price, counted } => {
+                Amounts { requests: i64::from(counted), tokens: 0, usd: price }
+            }
+            Tariff::Bytes { price } => {
+                Amounts { requests: 1, tokens: 0, usd: price::cost_of_bytes(&price, bytes) }
+            }
+            Tariff::Tokens { .. } | Tariff::Free => return,
+        };
+        self.post(cost, used(0, 0));
+    }
+
+    /// Gives everything back.
+    pub(super) fn void(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            hold.void(self.worker.now());
+        }
+    }
+
+    /// Settles what passed before the client left.
+    fn post_partial(&mut self, output: u64, bytes: u64) {
+        if self.by_tokens() {
+            self.post_counted(output);
+        } else {
+            self.post_service(bytes);
+        }
+    }
+
+    /// Whether the call is charged by tokens.
+    pub(super) fn by_tokens(&self) -> bool {
+        matches!(self.tariff, Tariff::Tokens { .. })
+    }
+
+    fn post(&mut self, cost: Amounts, used: TokensUsed) {
+        if let Some(hold) = self.hold.take() {
+            let receipt = hold.post(cost, self.worker.now());
+            let counters = self.worker.counters();
+            counters.cost_nano_usd.add(u64::try_from(receipt.cost.usd.0).unwrap_or(0));
+            counters.tokens_input.add(used.input);
+            counters.tokens_output.add(used.output);
+        }
+    }
+}
+
+impl Drop for Bill<'_> {
+    /// A bill that nobody closed belongs to an exchange that was dropped in the middle: what
+    /// passed is charged, as for a client that left.
+    fn drop(&mut self) {
+        if self.hold.is_some() {
+            match self.tariff {
+                Tariff::Tokens { .. } => self.post_counted(self.output),
+                Tariff::Request { .. } | Tariff::Bytes { .. } => self.post_service(0),
+                Tariff::Free => {}
+            }
+        }
+    }
+}
+
+fn used(input: u64, output: u64) -> TokensUsed {
+    TokensUsed { input, output, cached_input: 0 }
+}
+
+/// What a completion costs in every unit.
+pub(super) fn amounts(price: Option<&Price>, used: TokensUsed) -> Amounts {
+    Amounts {
+        requests: 1,
+        tokens: i64::try_from(used.input.saturating_add(used.output)).unwrap_or(i64::MAX),
+        usd: price.map_or(NanoUsd(0), |price| price::cost(price, &used)),
+    }
+}
+
+/// Closes the bill by the rule for how the exchange ended, and says what becomes of the
+/// connection.
+///
+/// # Errors
+/// The refusal that a failure becomes when nothing has been sent to the client yet.
+pub(super) fn settle(
+    exchange: &mut Exchange<'_>,
+    mut bill: Bill<'_>,
+    ended: Ended,
+) -> Result<After, Stop> {
+    match ended {
+        Ended::Whole { keep } => {
+            // Settled already, unless the provider answered with a failure of its own.
+            bill.void();
+            exchange.facts.keep_alive &= keep;
+            Ok(if exchange.facts.keep_alive { After::Next } else { After::Close })
+        }
+        // Nothing of the model's came through: nothing is charged.
+        Ended::Uncounted { output: 0 } => {
+            bill.void();
+            Ok(After::Close)
+        }
+        Ended::Uncounted { output } => {
+            bill.post_counted(output);
+            Ok(After::Close)
+        }
+        Ended::ClientGone { output, bytes } => {
+            bill.post_partial(output, bytes);
+            Ok(After::Close)
+        }
+        Ended::Failed(failure) if failure.cause == Cause::ClientGone => {
+            if failure.stage == Stage::Connect {
+                bill.void();
+            } else {
+                // The provider was asked, and has worked on the input for all anyone knows.
+                bill.post_partial(0, 0);
+            }
+            Err(Stop::Leave)
+        }
+        Ended::Failed(failure) => {
+            bill.void();
+            Err(Refusal::Upstream(failure).into())
+        }
+        Ended::Refused(refusal) => {
+            bill.void();
+            Err(refusal.into())
+        }
+    }
+}
+
+/// Why an operation on a client's socket ended, as a cause on the way to the provider.
+pub(super) fn cause_of_cut(cut: Cut) -> Cause {
+    match cut {
+        Cut::Deadline => Cause::TimedOut,
+        Cut::ClientGone | Cut::Drain => Cause::ClientGone,
+    }
+}

@@ -1,0 +1,192 @@
+//! A snapshot made ready for the workers: live buckets, origins, and every head that
+//! can be written beforehand.
+//!
+//! Built off the workers when configuration is put in force, so that a request copies
+//! bytes instead of formatting them. Immutable; a request keeps the one it began with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tollring_config::{
+    ApiKey, BaseUrl, KeyId, Model, ModelId, Provider, Secret, Service, ServiceId, Snapshot,
+    UpstreamTimeouts,
+};
+use tollring_dialects::openai::{self, Endpoint};
+use tollring_ledger::{Bucket, Ledger, UnixMillis};
+
+use crate::upstream::origin::{Origin, Origins};
+
+/// A snapshot in force.
+pub struct Live {
+    /// What the operator said.
+    pub config: Snapshot,
+    /// The buckets of `config.buckets`, in the same order.
+    pub buckets: Vec<Arc<Bucket>>,
+    /// The buckets of each key, in the order they are asked.
+    paths: Vec<Box<[Arc<Bucket>]>>,
+    /// The places where each model may be answered, in the order of its targets.
+    targets: Vec<Box<[TargetPlan]>>,
+    /// The upstreams of each service.
+    upstreams: Vec<Box<[UpstreamPlan]>>,
+    /// The answer to `GET /v1/models`.
+    pub(crate) models_list: Vec<u8>,
+}
+
+/// A target, with everything about it that can be prepared.
+pub(crate) struct TargetPlan {
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) timeouts: UpstreamTimeouts,
+    pub(crate) weight: u32,
+    /// The provider's name for the model, escaped for JSON, without quotes.
+    pub(crate) model_json: Box<[u8]>,
+    /// Whether closing the connection stops what the provider charges.
+    pub(crate) cancel_stops_billing: bool,
+    /// For each of the provider's keys, the head up to the caller's fields, by endpoint.
+    heads: Vec<[Box<[u8]>; 3]>,
+}
+
+impl TargetPlan {
+    /// The head for an endpoint, with the provider's keys taken in turn.
+    pub(crate) fn head(&self, endpoint: Endpoint, turn: u64) -> &[u8] {
+        let key = usize::try_from(turn % self.heads.len() as u64).unwrap_or(0);
+        &self.heads[key][endpoint_place(endpoint)]
+    }
+}
+
+/// One upstream of a REST service.
+pub(crate) struct UpstreamPlan {
+    pub(crate) origin: Arc<Origin>,
+    /// What goes before the caller's path.
+    pub(crate) path_prefix: Box<str>,
+    /// `Host: …` and its line end.
+    pub(crate) host_line: Box<[u8]>,
+}
+
+impl Live {
+    /// Makes a snapshot ready. May block on the resolver for names it has not seen.
+    pub(crate) fn build(
+        config: Snapshot,
+        ledger: &Ledger,
+        origins: &Origins,
+        now: UnixMillis,
+    ) -> Self {
+        let buckets = ledger.bind(&config.buckets, now);
+        let path = |key: &ApiKey| {
+            key.path.iter().map(|bucket| Arc::clone(&buckets[bucket.index()])).collect()
+        };
+        let targets = |model: &Model| {
+            let plans = model.targets.iter().map(|target| {
+                let provider = &config.providers[target.provider.index()];
+                TargetPlan {
+                    origin: origins.find(&provider.base),
+                    timeouts: provider.timeouts,
+                    weight: target.weight,
+                    model_json: tollring_dialects::json::escape_json(&target.model).into(),
+                    cancel_stops_billing: provider.cancel_stops_billing,
+                    heads: provider_heads(provider),
+                }
+            });
+            plans.collect()
+        };
+        let upstreams = |service: &Service| {
+            let plans = service.upstreams.iter().map(|base| UpstreamPlan {
+                origin: origins.find(base),
+                path_prefix: base.path.clone(),
+                host_line: format!("Host: {}\r\n", base.authority).into_bytes().into(),
+            });
+            plans.collect()
+        };
+        let mut models_list = Vec::new();
+        openai::append_models(&mut models_list, config.models.iter().map(|model| &*model.name));
+        Self {
+            paths: config.keys.iter().map(path).collect(),
+            targets: config.models.iter().map(targets).collect(),
+            upstreams: config.services.iter().map(upstreams).collect(),
+            models_list,
+            buckets,
+            config,
+        }
+    }
+
+    /// The key a caller showed.
+    pub(crate) fn key(&self, id: KeyId) -> &ApiKey {
+        &self.config.keys[id.index()]
+    }
+
+    /// The buckets a request with this key must pass.
+    pub(crate) fn path(&self, id: KeyId) -> &[Arc<Bucket>] {
+        &self.paths[id.index()]
+    }
+
+    /// Where a model may be answered.
+    pub(crate) fn targets(&self, id: ModelId) -> &[TargetPlan] {
+        &self.targets[id.index()]
+    }
+
+    /// Where a service may be answered.
+    pub(crate) fn upstreams(&self, id: ServiceId) -> &[UpstreamPlan] {
+        &self.upstreams[id.index()]
+    }
+}
+
+/// Endpoints in the order of `TargetPlan::heads`.
+const ENDPOINTS: [(Endpoint, &str); 3] = [
+    (Endpoint::ChatCompletions, "/chat/completions"),
+    (Endpoint::Completions, "/completions"),
+    (Endpoint::Embeddings, "/embeddings"),
+];
+
+fn endpoint_place(endpoint: Endpoint) -> usize {
+    match endpoint {
+        Endpoint::ChatCompletions => 0,
+        Endpoint::Completions => 1,
+        Endpoint::Embeddings => 2,
+    }
+}
+
+/// For each key of a provider, the request line, `Host` and the key, for every endpoint.
+fn provider_heads(provider: &Provider) -> Vec<[Box<[u8]>; 3]> {
+    let heads = |key: Option<&Secret>| ENDPOINTS.map(|(_, path)| head(&provider.base, path, key));
+    if provider.api_keys.is_empty() {
+        vec![heads(None)]
+    } else {
+        provider.api_keys.iter().map(|key| heads(Some(key))).collect()
+    }
+}
+
+fn head(base: &BaseUrl, path: &str, key: Option<&Secret>) -> Box<[u8]> {
+    let (prefix, authority) = (&base.path, &base.authority);
+    let mut head = format!("POST {prefix}{path} HTTP/1.1\r\nHost: {authority}\r\n");
+    if let Some(key) = key {
+        head.push_str("Authorization: Bearer ");
+        head.push_str(key.expose());
+        head.push_str("\r\n");
+    }
+    head.into_bytes().into()
+}
+
+/// What differs between two snapshots, in words for the operator.
+pub(crate) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
+    fn names<'a, T>(list: &'a [T], name: fn(&T) -> &str) -> HashMap<&'a str, usize> {
+        list.iter().enumerate().map(|(place, item)| (name(item), place)).collect()
+    }
+    fn compare<T>(what: &str, old: &[T], new: &[T], name: fn(&T) -> &str, told: &mut Vec<String>) {
+        let (before, after) = (names(old, name), names(new, name));
+        let added = new.iter().filter(|item| !before.contains_key(name(item))).count();
+        let removed = old.iter().filter(|item| !after.contains_key(name(item))).count();
+        if added + removed > 0 {
+            told.push(format!("{what}: {added} added, {removed} removed, {} now", new.len()));
+        }
+    }
+    let mut told = Vec::new();
+    compare("providers", &old.providers, &new.providers, |item| &item.name, &mut told);
+    compare("models", &old.models, &new.models, |item| &item.name, &mut told);
+    compare("services", &old.services, &new.services, |item| &item.name, &mut told);
+    compare("tenants", &old.tenants, &new.tenants, |item| &item.name, &mut told);
+    compare("keys", &old.keys, &new.keys, |item| &item.name, &mut told);
+    compare("limits", &old.buckets, &new.buckets, |item| &item.identity, &mut told);
+    if old.server != new.server || old.admin.listen != new.admin.listen {
+        told.push("server and admin addresses, workers and io need a restart".to_owned());
+    }
+    told
+}

@@ -1,0 +1,39 @@
+//! The only room that knows the runtime and the operating system.
+//!
+//! Everything above speaks to these small types, so that the runtime can be
+//! changed here alone. It moves bytes and time; it knows neither HTTP nor money.
+//!
+//! What monoio 0.2 gets wrong is designed around here, and nowhere else:
+//!
+//! | trap | what we do |
+//! |---|---|
+//! | a cancelled `accept` leaks its descriptor | never cancelled but when the thread ends |
+//! | accepted descriptors are inherited by children | `FD_CLOEXEC` is set at once |
+//! | wakers of other threads cannot be trusted | [`mailbox`] is an eventfd the worker reads |
+//! | a read that lost a race owns its buffer, and bytes | nothing races a read: [`deadline`] shuts the socket down under it |
+//! | connecting by name blocks | [`stream::connect`] takes addresses only |
+//! | a panicking task ends the thread | [`spawn`] catches it at the task's root |
+//! | an idle connection would hold a buffer | [`stream::Reader::read_idle`] parks it without one |
+
+// The rooms of this folder talk to the kernel directly where no safe wrapper
+// exists; every block says why it is sound.
+#![allow(unsafe_code)]
+
+pub(crate) mod affinity;
+pub(crate) mod buffer;
+pub(crate) mod deadline;
+pub(crate) mod hangup;
+pub(crate) mod listener;
+pub(crate) mod mailbox;
+pub(crate) mod runtime;
+pub(crate) mod stream;
+pub(crate) mod task;
+
+pub(crate) use buffer::{Buffer, Buffers};
+pub(crate) use deadline::{Deadlines, Watch};
+pub(crate) use hangup::{ClientWatch, Hangups};
+pub(crate) use listener::Listener;
+pub(crate) use mailbox::Mailbox;
+pub use runtime::{IoKind, IoReport};
+pub(crate) use stream::{Reader, Stream, Writer};
+pub(crate) use task::{both, sleep, spawn};

@@ -1,0 +1,348 @@
+//! One TCP connection: a reader and a writer, each with its deadline.
+//!
+//! Reads append to a borrowed block, writes send a range of one; whole writes are
+//! repeated until every byte is with the kernel. An operation that our side ended
+//! says why through its [`Watch`]; see [`Broken`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use monoio::buf::{IoBuf, IoBufMut, IoVecBuf};
+use monoio::io::{
+    AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, OwnedReadHalf, OwnedWriteHalf,
+    Splitable,
+};
+use monoio::net::TcpStream;
+
+use super::buffer::{Buffer, Buffers};
+use super::deadline::{Action, Cut, Deadlines, Watch};
+use super::task::within;
+
+/// How long a connection may be quiet before it gives its block back. Longer than the
+/// pauses of a busy client, so that busy connections never pay for it.
+const PARK_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a read or a write did not go through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// The peer closed, in order.
+    Closed,
+    /// The peer reset the connection, or the network did.
+    Reset,
+    /// Our side ended it.
+    Cut(Cut),
+}
+
+/// A connection.
+pub(crate) struct Stream {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+}
+
+impl Stream {
+    /// Takes over a connected socket.
+    pub(crate) fn new(socket: TcpStream, deadlines: &Rc<Deadlines>) -> Self {
+        // Without this a short answer may wait 40 ms for an acknowledgement.
+        let _ = socket.set_nodelay(true);
+        let fd = socket.as_raw_fd();
+        let (read_half, write_half) = socket.into_split();
+        let reader = Reader { half: read_half, watch: Watch::new(fd, deadlines) };
+        let gather = Some(Box::new(Gather::EMPTY));
+        let writer = Writer { half: write_half, watch: Watch::new(fd, deadlines), sent: 0, gather };
+        Self { reader, writer }
+    }
+
+    /// The descriptor, for looking at the socket; it stays the stream's.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.reader.half.0.as_ref().get_fd()
+    }
+
+    /// How many bytes the peer's system has acknowledged since the connection was made.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        acknowledged(self.fd())
+    }
+}
+
+/// The raw descriptor behind the runtime's shared cell.
+trait GetFd {
+    fn get_fd(&self) -> RawFd;
+}
+
+impl GetFd for std::cell::UnsafeCell<TcpStream> {
+    fn get_fd(&self) -> RawFd {
+        // SAFETY: only the descriptor's number is read, which never changes; no reference
+        // outlives this call, and the cell belongs to this thread.
+        unsafe { (*self.get()).as_raw_fd() }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // The descriptor's number may soon be another socket's.
+        self.watch.disarm();
+        self.watch.set_idle(false);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.watch.disarm();
+    }
+}
+
+/// Connects to an address within `limit`.
+///
+/// # Errors
+/// `TimedOut` when it took too long, or what the system says.
+pub(crate) async fn connect(
+    address: SocketAddr,
+    limit: Duration,
+    deadlines: &Rc<Deadlines>,
+) -> io::Result<Stream> {
+    match within(limit, TcpStream::connect_addr(address)).await {
+        Some(connected) => Ok(Stream::new(connected?, deadlines)),
+        None => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// The receiving direction.
+pub(crate) struct Reader {
+    half: OwnedReadHalf<TcpStream>,
+    watch: Rc<Watch>,
+}
+
+impl Reader {
+    /// The deadline of this direction.
+    pub(crate) fn watch(&self) -> &Rc<Watch> {
+        &self.watch
+    }
+
+    /// Reads once behind what the block holds; at least one byte, or why not. The block must
+    /// have room.
+    pub(crate) async fn read(&mut self, block: &mut Buffer) -> Result<usize, Broken> {
+        let held = block.len();
+        debug_assert!(block.room() > 0, "a read needs room");
+        let bytes = std::mem::take(&mut **block);
+        let end = bytes.capacity();
+        let (result, slice) = self.half.read(bytes.slice_mut(held..end)).await;
+        **block = slice.into_inner();
+        self.outcome(result)
+    }
+
+    /// Waits for the first bytes of the next request, without a block while it waits long.
+    /// Ends with `Broken::Cut(Cut::Deadline)` after `limit`, or `Cut::Drain`.
+    pub(crate) async fn read_idle(
+        &mut self,
+        limit: Duration,
+        buffers: &Rc<Buffers>,
+    ) -> Result<Buffer, Broken> {
+        self.watch.set_idle(true);
+        let first = self.read_parking(limit, buffers).await;
+        let read = match first {
+            Ok(Some(block)) => Ok(block),
+            Ok(None) => self.read_parked(limit, buffers).await,
+            Err(broken) => Err(broken),
+        };
+        self.watch.set_idle(false);
+        self.watch.disarm();
+        read
+    }
+
+    /// A read that gives its block back when nothing comes for a while.
+    async fn read_parking(
+        &mut self,
+        limit: Duration,
+        buffers: &Rc<Buffers>,
+    ) -> Result<Option<Buffer>, Broken> {
+        if limit <= PARK_AFTER {
+            self.watch.arm(limit, Action::CloseReading);
+        } else {
+            self.watch.arm(PARK_AFTER, Action::Park);
+        }
+        let mut block = buffers.block();
+        let bytes = std::mem::take(&mut *block);
+        let end = bytes.capacity();
+        let handle = self.watch.cancel_handle();
+        let (result, slice) = self.half.cancelable_read(bytes.slice_mut(0..end), handle).await;
+        *block = slice.into_inner();
+        if let Err(fault) = &result
+            && fault.raw_os_error() == Some(libc::ECANCELED)
+        {
+            return Ok(None);
+        }
+        self.outcome(result).map(|_| Some(block))
+    }
+
+    /// Waits for readability, holding nothing, and reads then.
+    async fn read_parked(
+        &mut self,
+        limit: Duration,
+        buffers: &Rc<Buffers>,
+    ) -> Result<Buffer, Broken> {
+        self.watch.arm(limit.saturating_sub(PARK_AFTER), Action::CloseReading);
+        self.readable().await?;
+        let mut block = buffers.block();
+        self.read(&mut block).await?;
+        Ok(block)
+    }
+
+    async fn readable(&self) -> Result<(), Broken> {
+        // SAFETY: a shared reference for a poll, which reads and writes nothing; the runtime's
+        // cell belongs to this thread, and `readable` only clones the shared descriptor.
+        let socket = unsafe { &*self.half.0.get() };
+        socket.readable(false).await.map_err(|_| Broken::Reset)
+    }
+
+    fn outcome(&self, result: io::Result<usize>) -> Result<usize, Broken> {
+        match (result, self.watch.cut()) {
+            (Ok(count), _) if count > 0 => Ok(count),
+            (_, Some(cut)) => Err(Broken::Cut(cut)),
+            (Ok(_), None) => Err(Broken::Closed),
+            (Err(_), None) => Err(Broken::Reset),
+        }
+    }
+}
+
+/// The sending direction.
+pub(crate) struct Writer {
+    half: OwnedWriteHalf<TcpStream>,
+    watch: Rc<Watch>,
+    /// Bytes given to the kernel since the connection was made.
+    sent: u64,
+    gather: Option<Box<Gather>>,
+}
+
+impl Writer {
+    /// The deadline of this direction.
+    pub(crate) fn watch(&self) -> &Rc<Watch> {
+        &self.watch
+    }
+
+    /// Bytes given to the kernel since the connection was made.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Tells the peer that nothing more will come; reading goes on.
+    pub(crate) async fn close(&mut self) {
+        // A peer that is gone already does not need to be told.
+        let _ = self.half.shutdown().await;
+    }
+
+    /// Sends a range of the block, whole.
+    pub(crate) async fn write(
+        &mut self,
+        block: &mut Buffer,
+        range: Range<usize>,
+    ) -> Result<(), Broken> {
+        let mut start = range.start;
+        while start < range.end {
+            let bytes = std::mem::take(&mut **block);
+            let (result, slice) = self.half.write(bytes.slice(start..range.end)).await;
+            **block = slice.into_inner();
+            start += self.outcome(result)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the whole of `head`, then a range of `body`, in one system call where the kernel
+    /// takes it all.
+    pub(crate) async fn write_both(
+        &mut self,
+        head: &mut Buffer,
+        body: &mut Buffer,
+        range: Range<usize>,
+    ) -> Result<(), Broken> {
+        let head_len = head.len();
+        let total = head_len + range.len();
+        let mut gather = self.gather.take().unwrap_or_else(|| Box::new(Gather::EMPTY));
+        gather.fill(std::mem::take(&mut **head), std::mem::take(&mut **body), range.clone());
+        let (result, returned) = self.half.writev(gather).await;
+        gather = returned;
+        (**head, **body) = gather.empty();
+        self.gather = Some(gather);
+        let sent = self.outcome(result)?;
+        if sent == total {
+            return Ok(());
+        }
+        self.write(head, sent.min(head_len)..head_len).await?;
+        let of_body = sent.saturating_sub(head_len);
+        self.write(body, range.start + of_body..range.end).await
+    }
+
+    fn outcome(&mut self, result: io::Result<usize>) -> Result<usize, Broken> {
+        match (result, self.watch.cut()) {
+            (Ok(count), _) if count > 0 => {
+                self.sent += count as u64;
+                Ok(count)
+            }
+            (_, Some(cut)) => Err(Broken::Cut(cut)),
+            (_, None) => Err(Broken::Reset),
+        }
+    }
+}
+
+/// Two pieces for one gathered write. It is boxed, so that the kernel's view of it stays
+/// where it is while the runtime moves the box about.
+struct Gather {
+    pieces: [libc::iovec; 2],
+    head: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Gather {
+    const NONE: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+    const EMPTY: Self =
+        Self { pieces: [Self::NONE, Self::NONE], head: Vec::new(), body: Vec::new() };
+
+    fn fill(&mut self, head: Vec<u8>, body: Vec<u8>, range: Range<usize>) {
+        self.head = head;
+        self.body = body;
+        let tail = &self.body[range];
+        self.pieces = [
+            libc::iovec { iov_base: self.head.as_ptr() as *mut _, iov_len: self.head.len() },
+            libc::iovec { iov_base: tail.as_ptr() as *mut _, iov_len: tail.len() },
+        ];
+    }
+
+    fn empty(&mut self) -> (Vec<u8>, Vec<u8>) {
+        self.pieces = [Self::NONE, Self::NONE];
+        (std::mem::take(&mut self.head), std::mem::take(&mut self.body))
+    }
+}
+
+// SAFETY: the pointer is into the box's own heap memory, which does not move with the box;
+// the pieces point into two vectors that the same box owns and nobody changes meanwhile.
+unsafe impl IoVecBuf for Box<Gather> {
+    fn read_iovec_ptr(&self) -> *const libc::iovec {
+        self.pieces.as_ptr()
+    }
+
+    fn read_iovec_len(&self) -> usize {
+        self.pieces.len()
+    }
+}
+
+/// `tcpi_bytes_acked`: what the peer's system has acknowledged (RFC 4898), the SYN included
+/// on the connecting side.
+fn acknowledged(fd: RawFd) -> Option<u64> {
+    // SAFETY: tcp_info is plain numbers for which all zeros is valid.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = u32::try_from(std::mem::size_of::<libc::tcp_info>()).ok()?;
+    // SAFETY: `info` is writable for `length` bytes; the kernel writes at most that many and
+    // says in `length` how many.
+    let status = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    (status == 0).then_some(info.tcpi_bytes_acked)
+}

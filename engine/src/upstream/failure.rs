@@ -1,0 +1,116 @@
+//! The world's faults on the way to a provider: where, whose, why.
+//!
+//! A failure is not a refusal: it becomes one only when no other target may be
+//! tried. Nothing here decides that; see [`super::retry`].
+
+/// How far an attempt had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// No connection yet.
+    Connect,
+    /// Sending the request.
+    Send,
+    /// The request is sent; the answer's head is not here yet.
+    AwaitHead,
+    /// Passing the answer on.
+    Relay,
+}
+
+impl Stage {
+    /// Every stage, in order.
+    pub const ALL: [Self; 4] = [Self::Connect, Self::Send, Self::AwaitHead, Self::Relay];
+
+    /// The word in statistics and logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Send => "send",
+            Self::AwaitHead => "await_head",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The provider's name has no address.
+    NoAddress,
+    /// Nobody listens there, or the way is closed.
+    Unreachable,
+    /// It took longer than its deadline.
+    TimedOut,
+    /// The provider closed before its answer was whole.
+    Closed,
+    /// The provider reset the connection.
+    Reset,
+    /// What came is not an answer by the rules of HTTP.
+    Malformed,
+    /// The client went away.
+    ClientGone,
+    /// The provider answered that it would not do it: no key, no money, too much at once.
+    Declined,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 8] = [
+        Self::NoAddress,
+        Self::Unreachable,
+        Self::TimedOut,
+        Self::Closed,
+        Self::Reset,
+        Self::Malformed,
+        Self::ClientGone,
+        Self::Declined,
+    ];
+
+    /// The word in statistics and logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NoAddress => "no_address",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Malformed => "malformed",
+            Self::ClientGone => "client_gone",
+            Self::Declined => "declined",
+        }
+    }
+
+    /// Whose fault it is.
+    pub const fn blame(self) -> Blame {
+        match self {
+            Self::ClientGone => Blame::Client,
+            _ => Blame::Provider,
+        }
+    }
+}
+
+/// Whose fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The caller's.
+    Client,
+    /// The upstream's, or the network's on the way to it.
+    Provider,
+}
+
+/// One attempt that came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AttemptFailure {
+    pub(crate) stage: Stage,
+    pub(crate) cause: Cause,
+    /// Whether the connection had served before.
+    pub(crate) reused: bool,
+    /// Bytes of the request the provider's system acknowledged; all, when it cannot be known.
+    pub(crate) bytes_accepted: u64,
+}
+
+impl AttemptFailure {
+    /// A failure before there was a connection.
+    pub(crate) const fn before_connection(cause: Cause) -> Self {
+        Self { stage: Stage::Connect, cause, reused: false, bytes_accepted: 0 }
+    }
+}

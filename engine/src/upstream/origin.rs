@@ -1,0 +1,200 @@
+//! Where upstreams are: host and port, and the addresses behind them.
+//!
+//! An origin keeps its number for the life of the process, over every snapshot, so
+//! that a worker finds its pool by an index. Names are resolved by a thread of
+//! their own and never by a worker; a name that fails to resolve keeps the
+//! addresses it had.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use crossbeam_utils::CachePadded;
+use tollring_config::BaseUrl;
+
+use crate::counters::Counter;
+
+/// Addresses of one name that are used; a name with more is a round robin of its own.
+const ADDRESSES_MAX: usize = 16;
+
+/// Number of an origin; lasts as long as the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OriginId(pub(crate) usize);
+
+/// One upstream host and port.
+pub struct Origin {
+    pub(crate) id: OriginId,
+    /// Host and port, for statistics and logs.
+    pub name: Box<str>,
+    host: Box<str>,
+    port: u16,
+    addresses: ArcSwap<Vec<SocketAddr>>,
+    next: AtomicUsize,
+    /// What each worker counts of its connections here.
+    pub pools: Box<[CachePadded<PoolCounters>]>,
+}
+
+/// What one worker counts of its connections to one origin.
+#[derive(Debug, Default)]
+pub struct PoolCounters {
+    /// Connections that wait for a request.
+    pub idle: Counter,
+    /// Connections, waiting or not.
+    pub open: Counter,
+    /// Connections made.
+    pub opened_total: Counter,
+    /// Requests sent over a connection that had served before.
+    pub reused_total: Counter,
+}
+
+impl Origin {
+    /// The address to try next, in turn; `None` while the name has none.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        let addresses = self.addresses.load();
+        // A name with one address is the rule, and needs no turn that workers share.
+        match addresses.as_slice() {
+            [] => None,
+            [only] => Some(*only),
+            many => Some(many[self.next.fetch_add(1, Ordering::Relaxed) % many.len()]),
+        }
+    }
+
+    /// How many addresses there are to try.
+    pub(crate) fn addresses_len(&self) -> usize {
+        self.addresses.load().len()
+    }
+
+    /// Asks the system's resolver. Blocks; never called by a worker.
+    ///
+    /// # Errors
+    /// What the resolver says; the addresses stay as they were.
+    fn resolve(&self) -> io::Result<()> {
+        let found = (&*self.host, self.port).to_socket_addrs()?;
+        let found: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
+        if found.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        }
+        if **self.addresses.load() != found {
+            self.addresses.store(Arc::new(found));
+        }
+        Ok(())
+    }
+
+    fn is_literal(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok()
+    }
+}
+
+/// Every origin this process has known.
+pub(crate) struct Origins {
+    workers: usize,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    list: Vec<Arc<Origin>>,
+    by_place: HashMap<(Box<str>, u16), OriginId>,
+}
+
+impl Origins {
+    /// None yet, for a number of workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { workers, known: Mutex::default() }
+    }
+
+    /// The origin of a URL, resolved once when it is new. May block on the resolver.
+    pub(crate) fn find(&self, url: &BaseUrl) -> Arc<Origin> {
+        let place = (url.host.clone(), url.port);
+        let known = self.lock();
+        if let Some(id) = known.by_place.get(&place) {
+            return Arc::clone(&known.list[id.0]);
+        }
+        drop(known);
+        // Not under the lock: the refresher and the statistics want it too.
+        self.add(place)
+    }
+
+    fn add(&self, place: (Box<str>, u16)) -> Arc<Origin> {
+        let mut known = self.lock();
+        let id = OriginId(known.list.len());
+        let (host, port) = place.clone();
+        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+        let origin = Arc::new(Origin {
+            id,
+            name: format!("{bracketed}:{port}").into(),
+            host,
+            port,
+            addresses: ArcSwap::default(),
+            next: AtomicUsize::new(0),
+            pools: (0..self.workers).map(|_| CachePadded::default()).collect(),
+        });
+        known.list.push(Arc::clone(&origin));
+        known.by_place.insert(place, id);
+        drop(known);
+        if let Err(fault) = origin.resolve() {
+            tracing::warn!(origin = %origin.name, %fault, "the name of an upstream does not resolve");
+        }
+        origin
+    }
+
+    /// Every origin, in order of its number.
+    pub(crate) fn all(&self) -> Vec<Arc<Origin>> {
+        self.lock().list.clone()
+    }
+
+    /// Resolves every name again; what fails keeps its last good addresses.
+    pub(crate) fn refresh(&self) {
+        for origin in self.all().iter().filter(|origin| !origin.is_literal()) {
+            if let Err(fault) = origin.resolve() {
+                tracing::warn!(origin = %origin.name, %fault, "kept the last good addresses");
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // The lists are whole after every statement that holds the lock.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(host: &str, port: u16) -> BaseUrl {
+        let authority = format!("{host}:{port}").into();
+        BaseUrl { host: host.into(), port, path: "".into(), authority }
+    }
+
+    #[test]
+    fn an_origin_keeps_its_number() {
+        let origins = Origins::new(1);
+        let first = origins.find(&url("127.0.0.1", 80));
+        let other = origins.find(&url("127.0.0.1", 81));
+        let again = origins.find(&url("127.0.0.1", 80));
+        assert_eq!(first.id, again.id);
+        assert_ne!(first.id, other.id);
+        assert_eq!(origins.all().len(), 2);
+    }
+
+    #[test]
+    fn a_literal_address_is_its_own_answer() {
+        let origin = Origins::new(1).find(&url("::1", 8080));
+        assert_eq!(origin.address(), Some("[::1]:8080".parse().unwrap()));
+        assert_eq!(&*origin.name, "[::1]:8080");
+    }
+
+    #[test]
+    fn a_name_that_fails_to_resolve_keeps_what_it_had() {
+        let origin = Origins::new(1).find(&url("does-not-exist.invalid", 80));
+        assert_eq!(origin.address(), None);
+        let good: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        origin.addresses.store(Arc::new(vec![good]));
+        assert!(origin.resolve().is_err());
+        assert_eq!(origin.address(), Some(good));
+    }
+}

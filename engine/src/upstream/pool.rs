@@ -1,0 +1,128 @@
+//! Idle connections to upstreams, most recently used last.
+//!
+//! Taken from the end, so that the ones nobody needs grow old and are closed.
+//! Kept by the worker that opened them: a connection never changes thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::origin::Origin;
+use crate::net::Stream;
+
+/// Connections kept for one origin by one worker.
+const IDLE_MAX: usize = 512;
+
+/// How long one is kept without use. Less than the 60 to 75 s after which common servers
+/// close on their side, so that a request rarely meets a closing connection.
+const IDLE_MS: u64 = 30_000;
+
+/// A connection to an origin, new or kept.
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    pub(crate) origin: Arc<Origin>,
+    /// Whether it has served a request before.
+    pub(crate) reused: bool,
+    /// What the peer's system had acknowledged when nothing was sent yet.
+    pub(crate) acknowledged_at_start: u64,
+    worker: usize,
+    idle_since_ms: u64,
+}
+
+impl Connection {
+    /// A connection just made.
+    pub(crate) fn new(stream: Stream, origin: &Arc<Origin>, worker: usize) -> Self {
+        let acknowledged_at_start = stream.acknowledged().unwrap_or(0);
+        let counters = &origin.pools[worker];
+        counters.open.add(1);
+        counters.opened_total.add(1);
+        let origin = Arc::clone(origin);
+        Self { stream, origin, reused: false, acknowledged_at_start, worker, idle_since_ms: 0 }
+    }
+
+    /// Bytes of this request the peer's system took, given how many had been sent on this
+    /// connection before it. All of them when the system does not say.
+    pub(crate) fn accepted_since(&self, sent_before: u64) -> u64 {
+        match self.stream.acknowledged() {
+            Some(acknowledged) => {
+                acknowledged.saturating_sub(self.acknowledged_at_start + sent_before)
+            }
+            None => u64::MAX,
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.origin.pools[self.worker].open.sub(1);
+    }
+}
+
+/// The idle connections of one worker, by the number of their origin.
+#[derive(Default)]
+pub(crate) struct Pools {
+    idle: RefCell<Vec<Vec<Connection>>>,
+    polled: RefCell<Vec<libc::pollfd>>,
+}
+
+impl Pools {
+    /// None yet.
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self::default())
+    }
+
+    /// The connection used last, if any is idle.
+    pub(crate) fn take(&self, origin: &Origin) -> Option<Connection> {
+        let mut connection = self.idle.borrow_mut().get_mut(origin.id.0)?.pop()?;
+        let counters = &origin.pools[connection.worker];
+        counters.idle.sub(1);
+        counters.reused_total.add(1);
+        connection.reused = true;
+        Some(connection)
+    }
+
+    /// Keeps a connection whose last answer ended in order; beyond the bound it is closed.
+    pub(crate) fn keep(&self, mut connection: Connection, now_ms: u64) {
+        let mut idle = self.idle.borrow_mut();
+        let place = connection.origin.id.0;
+        if idle.len() <= place {
+            idle.resize_with(place + 1, Vec::new);
+        }
+        if idle[place].len() < IDLE_MAX {
+            connection.idle_since_ms = now_ms;
+            connection.origin.pools[connection.worker].idle.add(1);
+            idle[place].push(connection);
+        }
+    }
+
+    /// Closes what is too old, and what the other side closed or spoke on unasked.
+    pub(crate) fn tick(&self, now_ms: u64) {
+        let mut idle = self.idle.borrow_mut();
+        let mut polled = self.polled.borrow_mut();
+        for connections in idle.iter_mut().filter(|connections| !connections.is_empty()) {
+            polled.clear();
+            polled.extend(connections.iter().map(|connection| libc::pollfd {
+                fd: connection.stream.fd(),
+                events: libc::POLLIN | libc::POLLRDHUP,
+                revents: 0,
+            }));
+            crate::net::hangup::poll_now(&mut polled);
+            let mut seen = polled.iter();
+            connections.retain(|connection| {
+                let quiet = seen.next().is_some_and(|seen| seen.revents == 0);
+                let young = now_ms.saturating_sub(connection.idle_since_ms) < IDLE_MS;
+                if !(quiet && young) {
+                    connection.origin.pools[connection.worker].idle.sub(1);
+                }
+                quiet && young
+            });
+        }
+    }
+
+    /// Closes everything.
+    pub(crate) fn close_all(&self) {
+        for connection in self.idle.borrow_mut().drain(..).flatten() {
+            connection.origin.pools[connection.worker].idle.sub(1);
+        }
+    }
+}

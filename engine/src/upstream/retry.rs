@@ -1,0 +1,81 @@
+//! Decides whether a failed attempt may be followed by another.
+//!
+//! It knows what happened and nothing else: not how many targets are left, not
+//! how often was tried already. Those bounds are the exchange's.
+
+use super::failure::{AttemptFailure, Cause, Stage};
+
+/// Attempts one exchange may make, the first included. Arbitrary: a primary and its
+/// fallbacks; beyond that a caller is better served by an answer.
+pub(crate) const ATTEMPTS_MAX: usize = 5;
+
+/// Whether the request may be sent again, to this provider or to another.
+///
+/// A completion costs money each time it runs, so the default is no. Yes is for the
+/// cases where the provider cannot have begun: there was no connection; or a pooled
+/// connection turned out to be dead before the provider's system had taken one byte;
+/// or the provider said itself that it declined. A request that may be repeated by
+/// the meaning of its method (RFC 9110 §9.2.2) is also retried when a pooled
+/// connection died under it.
+pub(crate) fn may_retry(failure: &AttemptFailure, idempotent: bool) -> bool {
+    match (failure.stage, failure.cause) {
+        (_, Cause::ClientGone) => false,
+        (Stage::Connect, _) => true,
+        (Stage::AwaitHead, Cause::Declined) => true,
+        (Stage::Send | Stage::AwaitHead, Cause::Closed | Cause::Reset) => {
+            failure.reused && (failure.bytes_accepted == 0 || idempotent)
+        }
+        (Stage::Send | Stage::AwaitHead | Stage::Relay, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(stage: Stage, cause: Cause, reused: bool, accepted: u64, expected: [bool; 2]) {
+        let failure = AttemptFailure { stage, cause, reused, bytes_accepted: accepted };
+        let decided = [may_retry(&failure, false), may_retry(&failure, true)];
+        assert_eq!(decided, expected, "[as it is, idempotent] for {failure:?}");
+    }
+
+    #[test]
+    fn whoever_was_not_reached_can_not_have_begun() {
+        check(Stage::Connect, Cause::Unreachable, false, 0, [true, true]);
+        check(Stage::Connect, Cause::TimedOut, false, 0, [true, true]);
+        check(Stage::Connect, Cause::NoAddress, false, 0, [true, true]);
+    }
+
+    #[test]
+    fn a_pooled_connection_that_was_dead_may_be_replaced() {
+        check(Stage::AwaitHead, Cause::Closed, true, 0, [true, true]);
+        check(Stage::AwaitHead, Cause::Reset, true, 0, [true, true]);
+        check(Stage::Send, Cause::Reset, true, 0, [true, true]);
+    }
+
+    #[test]
+    fn a_request_that_may_have_begun_is_never_sent_twice() {
+        check(Stage::AwaitHead, Cause::Closed, true, 1, [false, true]);
+        check(Stage::AwaitHead, Cause::Reset, true, 450, [false, true]);
+        check(Stage::AwaitHead, Cause::Reset, false, 450, [false, false]);
+        check(Stage::Send, Cause::Reset, false, 0, [false, false]);
+        check(Stage::AwaitHead, Cause::TimedOut, true, 450, [false, false]);
+        check(Stage::AwaitHead, Cause::TimedOut, true, 0, [false, false]);
+        check(Stage::AwaitHead, Cause::Malformed, true, 450, [false, false]);
+        check(Stage::Relay, Cause::Closed, true, 450, [false, false]);
+        check(Stage::Relay, Cause::Reset, true, 0, [false, false]);
+    }
+
+    #[test]
+    fn a_provider_that_declined_did_not_begin() {
+        check(Stage::AwaitHead, Cause::Declined, false, 450, [true, true]);
+    }
+
+    #[test]
+    fn nothing_is_retried_for_a_client_that_left() {
+        for stage in Stage::ALL {
+            check(stage, Cause::ClientGone, true, 0, [false, false]);
+        }
+    }
+}

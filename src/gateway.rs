@@ -1,0 +1,173 @@
+//! The engine as the operator's door sees it: live counters, readiness, reload.
+//!
+//! The two rooms do not know each other; this is where one's words become the
+//! other's. Reading is a walk over counters that workers write for themselves.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tollring_admin::{
+    BucketStats, Gateway, Io, LatencySnapshot, PoolStats, Readiness, ReloadFault, Reloaded, Stats,
+    TokenStats, WorkerStats,
+};
+use tollring_config::NanoUsd;
+use tollring_engine::counters::{Counter, Counters, Histogram, HistogramReading};
+use tollring_engine::{Engine, IoKind, UnixMillis};
+
+use crate::check;
+
+/// Buckets that one reading shows. Arbitrary: what a person can scroll through.
+const BUCKETS_SHOWN_MAX: usize = 1000;
+
+/// A running engine, and the file it was started from.
+pub(crate) struct RunningGateway {
+    pub(crate) engine: Engine,
+    /// None for the demo.
+    file: Option<PathBuf>,
+    started: Instant,
+    draining: AtomicBool,
+}
+
+impl RunningGateway {
+    /// A gateway that runs from now on.
+    pub(crate) fn new(engine: Engine, file: Option<PathBuf>) -> Arc<Self> {
+        let draining = AtomicBool::new(false);
+        Arc::new(Self { engine, file, started: Instant::now(), draining })
+    }
+
+    /// Says from now on that new requests should go elsewhere.
+    pub(crate) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn sum(&self, counter: impl Fn(&Counters) -> &Counter) -> u64 {
+        self.engine.counters().iter().map(|worker| counter(worker).read()).sum()
+    }
+
+    fn latency(&self, histogram: impl Fn(&Counters) -> &Histogram) -> LatencySnapshot {
+        let mut reading = HistogramReading::default();
+        for worker in self.engine.counters() {
+            histogram(worker).merge_into(&mut reading);
+        }
+        let buckets: Vec<(u64, u64)> = reading.steps().collect();
+        let count = buckets.iter().map(|&(_, count)| count).sum();
+        LatencySnapshot { buckets, sum_us: reading.sum_us, count, max_us: reading.max_us }
+    }
+
+    fn workers(&self) -> Vec<WorkerStats> {
+        let workers = self.engine.counters().iter().zip(self.engine.cores()).enumerate();
+        let stats = workers.map(|(id, (counters, &core))| WorkerStats {
+            id,
+            core,
+            connections: counters.connections.read(),
+            connections_total: counters.connections_total.read(),
+            turned_away_total: counters.turned_away_total.read(),
+            requests_total: counters.requests_total.read(),
+            in_flight: counters.in_flight.read(),
+            buffers_borrowed: counters.buffers_borrowed.read(),
+            panics_total: counters.panics_total.read(),
+        });
+        stats.collect()
+    }
+
+    fn buckets(&self) -> Vec<BucketStats> {
+        let now = unix_now();
+        let live = self.engine.live();
+        let buckets = live.buckets.iter().take(BUCKETS_SHOWN_MAX).map(|bucket| {
+            let (spec, reading) = (bucket.spec(), bucket.reading(now));
+            BucketStats {
+                scope: spec.scope,
+                scope_id: spec.scope_id.clone(),
+                name: spec.name.clone(),
+                unit: spec.unit,
+                window: spec.window,
+                limit: reading.limit,
+                used: reading.posted,
+                held: reading.held,
+                remaining: reading.free.max(0),
+                resets_at: reading.resets_at,
+            }
+        });
+        buckets.collect()
+    }
+
+    fn pools(&self) -> Vec<PoolStats> {
+        let origins = self.engine.origins();
+        let pools = origins.iter().map(|origin| PoolStats {
+            origin: origin.name.clone(),
+            idle: origin.pools.iter().map(|pool| pool.idle.read()).sum(),
+            open: origin.pools.iter().map(|pool| pool.open.read()).sum(),
+            opened_total: origin.pools.iter().map(|pool| pool.opened_total.read()).sum(),
+            reused_total: origin.pools.iter().map(|pool| pool.reused_total.read()).sum(),
+        });
+        pools.collect()
+    }
+}
+
+impl Gateway for RunningGateway {
+    fn stats(&self) -> Stats {
+        let io = self.engine.io();
+        let (mut statuses, mut refusals, mut failures) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for worker in self.engine.counters() {
+            worker.statuses().for_each(|(status, n)| *statuses.entry(status).or_default() += n);
+            worker.refusals().for_each(|(code, n)| *refusals.entry(code).or_default() += n);
+            worker.failures().for_each(|(stage, cause, n)| {
+                let name = format!("{}/{}", stage.word(), cause.word());
+                *failures.entry(name).or_default() += n;
+            });
+        }
+        let cost = self.sum(|worker| &worker.cost_nano_usd);
+        Stats {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: self.started.elapsed().as_secs(),
+            io: match io.kind {
+                IoKind::IoUring => Io::IoUring,
+                IoKind::Epoll => Io::Epoll,
+            },
+            io_flags: io.flags.to_vec(),
+            snapshot_version: self.engine.live().config.version,
+            workers: self.workers(),
+            requests_total: self.sum(|worker| &worker.requests_total),
+            in_flight: self.sum(|worker| &worker.in_flight),
+            connections: self.sum(|worker| &worker.connections),
+            latency: self.latency(|worker| &worker.latency),
+            overhead: self.latency(|worker| &worker.overhead),
+            statuses,
+            refusals,
+            failures,
+            tokens: TokenStats {
+                input: self.sum(|worker| &worker.tokens_input),
+                output: self.sum(|worker| &worker.tokens_output),
+            },
+            cost: NanoUsd(i64::try_from(cost).unwrap_or(i64::MAX)),
+            buckets: self.buckets(),
+            pools: self.pools(),
+            holds_dropped_total: self.engine.ledger().drops(),
+        }
+    }
+
+    fn readiness(&self) -> Readiness {
+        if self.draining.load(Ordering::Relaxed) {
+            Readiness::Draining
+        } else {
+            Readiness::Ready
+        }
+    }
+
+    fn reload(&self) -> Result<Reloaded, ReloadFault> {
+        let file = self.file.as_ref().ok_or(ReloadFault::NoFile)?;
+        let snapshot = check::load(file).map_err(ReloadFault::Faulty)?;
+        let (version, changes) = self.engine.publish(snapshot);
+        tracing::info!(version, changes = changes.join("; "), "configuration in force");
+        Ok(Reloaded { version, changes })
+    }
+}
+
+fn unix_now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
