@@ -14,7 +14,12 @@ use tollring_loadgen::mock::MockArgs;
 /// A gateway for AI and REST traffic: a key for every caller, an exact meter, and a 402 that a
 /// program can act on
 #[derive(Debug, Parser)]
-#[command(name = "tollring", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "tollring",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -58,12 +63,19 @@ pub(crate) enum ConfigCommand {
 
 /// `tollring serve`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "SIGTERM and SIGINT finish what was begun and stop, SIGHUP reads the file \
-    again, SIGQUIT stops at once.\nTOLLRING_LOG sets what is logged, such as `debug`.")]
+#[command(
+    after_help = "SIGTERM and SIGINT finish what was begun and stop, SIGHUP reads the file \
+    again, SIGQUIT stops at once.\nTOLLRING_LOG sets what is logged, such as `debug`."
+)]
 pub(crate) struct ServeArgs {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "tollring.toml",
-          conflicts_with = "demo")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "tollring.toml",
+        conflicts_with = "demo"
+    )]
     pub(crate) config: PathBuf,
     /// Needs no file and no network: a scripted provider, a tenant with money and one without
     #[arg(long)]

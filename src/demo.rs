@@ -35,16 +35,29 @@ pub(crate) struct Keys {
 /// # Errors
 /// When the provider cannot be started, or the system has no random numbers.
 pub(crate) fn prepare() -> io::Result<Demo> {
-    let pace = Pace { gap: Duration::from_millis(20), ..Pace::default() };
-    let provider = mock::start(MockOptions { pace, ..MockOptions::default() })?;
-    let keys = Keys { acme: secret("tr_demo_acme_")?, broke: secret("tr_demo_broke_")? };
+    let pace = Pace {
+        gap: Duration::from_millis(20),
+        ..Pace::default()
+    };
+    let provider = mock::start(MockOptions {
+        pace,
+        ..MockOptions::default()
+    })?;
+    let keys = Keys {
+        acme: secret("tr_demo_acme_")?,
+        broke: secret("tr_demo_broke_")?,
+    };
     let text = FILE
         .replace("@PROVIDER@", &format!("http://{}/v1", provider.address()))
         .replace("@ACME@", &sha256_hex(&keys.acme))
         .replace("@BROKE@", &sha256_hex(&keys.broke));
     let snapshot = tollring_config::parse("demo.toml", &text, &|_| None)
         .map_err(|faults| io::Error::other(faults.render_text()))?;
-    Ok(Demo { snapshot, keys, provider })
+    Ok(Demo {
+        snapshot,
+        keys,
+        provider,
+    })
 }
 
 /// A new secret: 128 random bits behind a prefix that says what it is.
@@ -74,7 +87,12 @@ mod tests {
     #[test]
     fn the_demo_has_one_tenant_with_money_and_one_without() {
         let demo = prepare().unwrap();
-        let names: Vec<&str> = demo.snapshot.tenants.iter().map(|tenant| &*tenant.name).collect();
+        let names: Vec<&str> = demo
+            .snapshot
+            .tenants
+            .iter()
+            .map(|tenant| &*tenant.name)
+            .collect();
         assert_eq!(names, ["acme", "broke"]);
         assert_ne!(demo.keys.acme, demo.keys.broke);
         demo.provider.stop();

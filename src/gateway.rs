@@ -35,7 +35,12 @@ impl RunningGateway {
     /// A gateway that runs from now on.
     pub(crate) fn new(engine: Engine, file: Option<PathBuf>) -> Arc<Self> {
         let draining = AtomicBool::new(false);
-        Arc::new(Self { engine, file, started: Instant::now(), draining })
+        Arc::new(Self {
+            engine,
+            file,
+            started: Instant::now(),
+            draining,
+        })
     }
 
     /// Says from now on that new requests should go elsewhere.
@@ -44,7 +49,11 @@ impl RunningGateway {
     }
 
     fn sum(&self, counter: impl Fn(&Counters) -> &Counter) -> u64 {
-        self.engine.counters().iter().map(|worker| counter(worker).read()).sum()
+        self.engine
+            .counters()
+            .iter()
+            .map(|worker| counter(worker).read())
+            .sum()
     }
 
     fn latency(&self, histogram: impl Fn(&Counters) -> &Histogram) -> LatencySnapshot {
@@ -54,11 +63,21 @@ impl RunningGateway {
         }
         let buckets: Vec<(u64, u64)> = reading.steps().collect();
         let count = buckets.iter().map(|&(_, count)| count).sum();
-        LatencySnapshot { buckets, sum_us: reading.sum_us, count, max_us: reading.max_us }
+        LatencySnapshot {
+            buckets,
+            sum_us: reading.sum_us,
+            count,
+            max_us: reading.max_us,
+        }
     }
 
     fn workers(&self) -> Vec<WorkerStats> {
-        let workers = self.engine.counters().iter().zip(self.engine.cores()).enumerate();
+        let workers = self
+            .engine
+            .counters()
+            .iter()
+            .zip(self.engine.cores())
+            .enumerate();
         let stats = workers.map(|(id, (counters, &core))| WorkerStats {
             id,
             core,
@@ -100,8 +119,16 @@ impl RunningGateway {
             origin: origin.name.clone(),
             idle: origin.pools.iter().map(|pool| pool.idle.read()).sum(),
             open: origin.pools.iter().map(|pool| pool.open.read()).sum(),
-            opened_total: origin.pools.iter().map(|pool| pool.opened_total.read()).sum(),
-            reused_total: origin.pools.iter().map(|pool| pool.reused_total.read()).sum(),
+            opened_total: origin
+                .pools
+                .iter()
+                .map(|pool| pool.opened_total.read())
+                .sum(),
+            reused_total: origin
+                .pools
+                .iter()
+                .map(|pool| pool.reused_total.read())
+                .sum(),
         });
         pools.collect()
     }
@@ -113,8 +140,12 @@ impl Gateway for RunningGateway {
         let (mut statuses, mut refusals, mut failures) =
             (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for worker in self.engine.counters() {
-            worker.statuses().for_each(|(status, n)| *statuses.entry(status).or_default() += n);
-            worker.refusals().for_each(|(code, n)| *refusals.entry(code).or_default() += n);
+            worker
+                .statuses()
+                .for_each(|(status, n)| *statuses.entry(status).or_default() += n);
+            worker
+                .refusals()
+                .for_each(|(code, n)| *refusals.entry(code).or_default() += n);
             worker.failures().for_each(|(stage, cause, n)| {
                 let name = format!("{}/{}", stage.word(), cause.word());
                 *failures.entry(name).or_default() += n;
@@ -162,12 +193,18 @@ impl Gateway for RunningGateway {
         let file = self.file.as_ref().ok_or(ReloadFault::NoFile)?;
         let snapshot = check::load(file).map_err(ReloadFault::Faulty)?;
         let (version, changes) = self.engine.publish(snapshot);
-        tracing::info!(version, changes = changes.join("; "), "configuration in force");
+        tracing::info!(
+            version,
+            changes = changes.join("; "),
+            "configuration in force"
+        );
         Ok(Reloaded { version, changes })
     }
 }
 
 fn unix_now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -27,8 +27,12 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Mock(args) => tollring_loadgen::mock::run(&args),
         Command::Load(args) => tollring_loadgen::load::run(&args),
-        Command::Config { command: ConfigCommand::Show(args) } => check::show(&args),
-        Command::Config { command: ConfigCommand::Schema } => {
+        Command::Config {
+            command: ConfigCommand::Show(args),
+        } => check::show(&args),
+        Command::Config {
+            command: ConfigCommand::Schema,
+        } => {
             cli::say(&tollring_config::schema_json());
             ExitCode::SUCCESS
         }

@@ -44,11 +44,15 @@ impl Ready<'_> {
         let plural = if workers == 1 { "" } else { "s" };
         let io = self.engine.io().kind.word();
         for address in self.engine.addresses() {
-            say(&format!("  gateway   http://{address}     {workers} worker{plural}, {io}"));
+            say(&format!(
+                "  gateway   http://{address}     {workers} worker{plural}, {io}"
+            ));
         }
         say(&format!("  admin     http://{}", self.admin));
         if let Some(token) = self.made_token {
-            say(&format!("  token     {token}     (for the admin port, until this process ends)"));
+            say(&format!(
+                "  token     {token}     (for the admin port, until this process ends)"
+            ));
         }
         if let Some(keys) = self.demo {
             self.say_commands(keys);

@@ -42,7 +42,10 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
         snapshot.admin.listen = listen;
     }
     let token = admin_token(&snapshot)?;
-    let door = Door { listen: snapshot.admin.listen, token: token.secret.clone() };
+    let door = Door {
+        listen: snapshot.admin.listen,
+        token: token.secret.clone(),
+    };
     let engine = Engine::start(snapshot).map_err(|fault| format!("tollring: {fault}"))?;
     log_io(&engine);
     let file = (!args.demo).then(|| args.config.clone());
@@ -66,7 +69,11 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
         token: token.secret.expose(),
         demo: keys.as_ref(),
     };
-    if args.json { ready.say_to_programs() } else { ready.say_to_people() }
+    if args.json {
+        ready.say_to_programs()
+    } else {
+        ready.say_to_people()
+    }
     live(&gateway, &mut signals);
     open.close();
     drop(provider);
@@ -74,7 +81,11 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
 }
 
 /// What is to be served: the file, or the demo with its provider.
-type Served = (Snapshot, Option<Keys>, Option<tollring_loadgen::mock::RunningMock>);
+type Served = (
+    Snapshot,
+    Option<Keys>,
+    Option<tollring_loadgen::mock::RunningMock>,
+);
 
 fn configuration(args: &ServeArgs) -> Result<Served, String> {
     if args.demo {
@@ -95,11 +106,17 @@ struct AdminToken {
 
 fn admin_token(snapshot: &Snapshot) -> Result<AdminToken, String> {
     if let Some(token) = &snapshot.admin.token {
-        return Ok(AdminToken { secret: token.clone(), made: false });
+        return Ok(AdminToken {
+            secret: token.clone(),
+            made: false,
+        });
     }
     let made = demo::secret("tr_admin_")
         .map_err(|fault| format!("tollring: no random numbers for an admin token: {fault}"))?;
-    Ok(AdminToken { secret: Secret::new(made), made: true })
+    Ok(AdminToken {
+        secret: Secret::new(made),
+        made: true,
+    })
 }
 
 /// Waits for signals and does what they say, until one says stop.
@@ -125,7 +142,10 @@ fn reload(gateway: &RunningGateway) {
         Ok(_) => {}
         Err(ReloadFault::NoFile) => tracing::warn!("there is no file to read again"),
         Err(ReloadFault::Faulty(faults)) => {
-            tracing::error!("the old configuration stays in force:\n{}", faults.render_text());
+            tracing::error!(
+                "the old configuration stays in force:\n{}",
+                faults.render_text()
+            );
         }
     }
 }
@@ -144,7 +164,12 @@ fn drain(gateway: &RunningGateway) {
 fn log_io(engine: &Engine) {
     let io = engine.io();
     let (kind, flags) = (io.kind.word(), io.flags.join(" "));
-    tracing::info!(io = kind, flags, workers = engine.cores().len(), "workers run");
+    tracing::info!(
+        io = kind,
+        flags,
+        workers = engine.cores().len(),
+        "workers run"
+    );
     for passed_over in &io.passed_over {
         tracing::warn!("{passed_over}");
     }
@@ -154,7 +179,9 @@ fn log_io(engine: &Engine) {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TOLLRING_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     if io::stderr().is_terminal() {
         log.with_target(false).init();
     } else {

@@ -229,7 +229,7 @@ fn a_chunk_that_does_not_say_its_size_plainly_ends_the_request() {
         ("an underscore", "1_0\r\nabc\r\n0\r\n\r\n"),
         ("no digits", "\r\nabc\r\n0\r\n\r\n"),
         ("a bare line feed", "3\nabc\r\n0\r\n\r\n"),
-        ("seventeen digits", "00000000000000003\r\nabc\r\n0\r\n\r\n"),
+        ("seventeen digits", "10000000000000003\r\nabc\r\n0\r\n\r\n"),
         ("more data than said", "3\r\nabcd\r\n0\r\n\r\n"),
         ("an endless size", "ffffffffffffffffff\r\n"),
     ] {

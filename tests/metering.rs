@@ -234,33 +234,35 @@ fn with_cancel(provider: &Provider, stops: bool) -> Site {
         .key("acme", "bot", ACME, support::site::AMPLE)
 }
 
-#[test]
-fn a_client_that_hangs_up_pays_for_what_was_produced_and_the_provider_is_told() {
-    for reset in [false, true] {
-        let (told, hung_up) = mpsc::channel();
-        let provider = streamer(20, move |mut peer| {
-            let _ = told.send(peer.await_hang_up());
-        });
-        let gateway = Gateway::start(&with_cancel(&provider, true));
-        let (client, _) = begin_stream(&gateway, 20);
-        if reset {
-            client.reset();
-        } else {
-            drop(client);
-        }
+/// A client that reads twenty events and leaves; the provider says nothing more meanwhile.
+#[track_caller]
+fn hang_up(leave: impl FnOnce(Client)) {
+    let (told, hung_up) = mpsc::channel();
+    let provider = streamer(20, move |mut peer| {
+        let _ = told.send(peer.await_hang_up());
+    });
+    let gateway = Gateway::start(&with_cancel(&provider, true));
+    let (client, _) = begin_stream(&gateway, 20);
+    leave(client);
 
-        assert!(
-            hung_up.recv().unwrap(),
-            "the provider was left talking to nobody"
-        );
-        let used = gateway.bucket_at_rest(ACME, "tokens").used;
-        assert!(
-            (21..500).contains(&used),
-            "{used} tokens for twenty words, reset={reset}"
-        );
-        assert_eq!(gateway.bucket_at_rest(ACME, "requests").used, 1);
-        assert_eq!(provider.calls_total(), 1);
-    }
+    assert!(
+        hung_up.recv().unwrap(),
+        "the provider was left talking to nobody"
+    );
+    let used = gateway.bucket_at_rest(ACME, "tokens").used;
+    assert!((21..500).contains(&used), "{used} tokens for twenty words");
+    assert_eq!(gateway.bucket_at_rest(ACME, "requests").used, 1);
+    assert_eq!(provider.calls_total(), 1);
+}
+
+#[test]
+fn a_client_that_crashes_pays_for_what_was_produced_and_the_provider_is_told() {
+    hang_up(Client::reset);
+}
+
+#[test]
+fn a_client_that_closes_pays_for_what_was_produced_and_the_provider_is_told() {
+    hang_up(drop);
 }
 
 #[test]

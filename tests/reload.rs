@@ -35,9 +35,13 @@ fn reload_by_signal(gateway: &Gateway, text: &str) {
 fn a_hundred_reloads_under_load_fail_not_one_request() {
     const RELOADS: usize = 100;
     let stream = openai::stream_of(&openai::stream_events(&["a", "b"], Some((11, 2))));
-    let provider = Provider::answering(move |call| match call.json()["stream"].as_bool() {
-        Some(true) => stream.clone(),
-        _ => openai::answer_using(11, 7),
+    let provider = Provider::answering(move |call| {
+        let is_stream = !call.body.is_empty() && call.json()["stream"] == true;
+        if is_stream {
+            stream.clone()
+        } else {
+            openai::answer_using(11, 7)
+        }
     });
     let limits = r#"limits = [{ unit = "tokens", amount = 1_000_000_000, per = "total" }]"#;
     let site = Site::new()

@@ -72,7 +72,8 @@ fn a_file_that_is_not_there() {
     let folder = Folder::new();
     let ending = run_to_end(&mut serve(&folder.file("absent.toml")));
     says_no(&ending);
-    one_line_says(&ending, "absent.toml");
+    one_line_says(&ending, "No such file");
+    assert!(ending.said.contains("absent.toml"), "{}", ending.said);
 }
 
 #[test]

@@ -253,7 +253,6 @@ fn a_client_that_does_not_read_stops_its_provider_and_fills_no_memory() {
     gateway.ask(&Request::get("/v1/models").key(ACME));
     let before = gateway.memory_kib("VmRSS");
     let mut client = gateway.client();
-    client.read_little();
     client.send(stream_request().bytes());
     let head = client.head();
 

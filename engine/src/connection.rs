@@ -5,7 +5,6 @@
 //! else. What a request means is decided in `exchange`.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -78,6 +77,8 @@ impl Desk {
 }
 
 /// Desks nobody sits at.
+// Boxed, so that lending one moves a pointer and not the desk.
+#[allow(clippy::vec_box)]
 #[derive(Default)]
 pub(crate) struct Desks(RefCell<Vec<Box<Desk>>>);
 
@@ -103,25 +104,35 @@ pub(crate) struct Connection {
     pub(crate) worker: Rc<Worker>,
     pub(crate) client: Stream,
     pub(crate) presence: Rc<ClientWatch>,
-    pub(crate) peer: SocketAddr,
 }
 
 impl Connection {
     /// A connection just accepted; counted until it is dropped.
-    pub(crate) fn new(worker: Rc<Worker>, client: Stream, peer: SocketAddr) -> Self {
+    pub(crate) fn new(worker: Rc<Worker>, client: Stream) -> Self {
         let presence = ClientWatch::new(client.fd());
-        Self { worker, client, presence, peer }
+        Self {
+            worker,
+            client,
+            presence,
+        }
     }
 
     /// Waits for the first bytes of a request; `None` when there will be none.
     async fn first_bytes(&mut self, limit: Duration) -> Option<Buffer> {
-        self.client.reader.read_idle(limit, &self.worker.buffers).await.ok()
+        self.client
+            .reader
+            .read_idle(limit, &self.worker.buffers)
+            .await
+            .ok()
     }
 
     /// Reads on without looking, so that the client sees our answer before the end.
     async fn linger(&mut self, block: &mut Buffer) {
         self.client.writer.close().await;
-        self.client.reader.watch().arm(LINGER, crate::net::deadline::Action::CloseBoth);
+        self.client
+            .reader
+            .watch()
+            .arm(LINGER, crate::net::deadline::Action::CloseBoth);
         let mut thrown_away = 0;
         while thrown_away < LINGER_BYTES {
             block.clear();
@@ -150,7 +161,9 @@ pub(crate) async fn serve(mut connection: Connection) {
             Some(pipelined) => pipelined,
             None => {
                 let idle = worker.live().config.timeouts.idle;
-                let Some(first) = connection.first_bytes(idle).await else { return };
+                let Some(first) = connection.first_bytes(idle).await else {
+                    return;
+                };
                 first
             }
         };
@@ -178,8 +191,18 @@ pub(crate) async fn turn_away(mut connection: Connection) {
     let mut block = connection.worker.buffers.block();
     exchange::refusal::append_full(&mut block);
     let whole = 0..block.len();
-    connection.client.writer.watch().arm(LINGER, crate::net::deadline::Action::CloseBoth);
-    if connection.client.writer.write(&mut block, whole).await.is_ok() {
+    connection
+        .client
+        .writer
+        .watch()
+        .arm(LINGER, crate::net::deadline::Action::CloseBoth);
+    if connection
+        .client
+        .writer
+        .write(&mut block, whole)
+        .await
+        .is_ok()
+    {
         connection.linger(&mut block).await;
     }
 }

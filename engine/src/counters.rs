@@ -19,13 +19,19 @@ impl Counter {
     #[inline]
     pub fn add(&self, more: u64) {
         // One writer: no read-modify-write is needed.
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(more),
+            Ordering::Relaxed,
+        );
     }
 
     /// Takes away; only the owning worker may.
     #[inline]
     pub fn sub(&self, less: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(less), Ordering::Relaxed);
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_sub(less),
+            Ordering::Relaxed,
+        );
     }
 
     /// Sets; only the owning worker may.
@@ -104,7 +110,11 @@ impl HistogramReading {
     /// Steps that hold anything: the largest whole number of microseconds of the step, and
     /// how many spans fell into it.
     pub fn steps(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let filled = self.counts.iter().enumerate().filter(|&(_, &count)| count > 0);
+        let filled = self
+            .counts
+            .iter()
+            .enumerate()
+            .filter(|&(_, &count)| count > 0);
         filled.map(|(step, &count)| (upper_us(step), count))
     }
 }
@@ -116,7 +126,7 @@ fn step_of(us: u64) -> usize {
         return usize::try_from(us).unwrap_or(0);
     }
     let doubling = (u64::BITS - 1 - us.leading_zeros()) as usize;
-    let within = (us >> (doubling - 3)) as usize & (STEPS - 1);
+    let within = usize::try_from((us >> (doubling - 3)) & (STEPS as u64 - 1)).unwrap_or(0);
     ((doubling - 2) * STEPS + within).min(STEPS * DOUBLINGS - 1)
 }
 
@@ -206,18 +216,24 @@ impl Counters {
     /// Statuses answered so far, and how often.
     pub fn statuses(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         let numbered = (100_u16..).zip(&self.statuses);
-        numbered.map(|(status, counter)| (status, counter.read())).filter(|&(_, count)| count > 0)
+        numbered
+            .map(|(status, counter)| (status, counter.read()))
+            .filter(|&(_, count)| count > 0)
     }
 
     /// Refusals so far by code, and how often.
     pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let named = RefusalKind::ALL.iter().zip(&self.refusals);
-        named.map(|(kind, counter)| (kind.code(), counter.read())).filter(|&(_, count)| count > 0)
+        named
+            .map(|(kind, counter)| (kind.code(), counter.read()))
+            .filter(|&(_, count)| count > 0)
     }
 
     /// Failed attempts so far by stage and cause, and how often.
     pub fn failures(&self) -> impl Iterator<Item = (Stage, Cause, u64)> + '_ {
-        let pairs = Stage::ALL.iter().flat_map(|&stage| Cause::ALL.iter().map(move |&c| (stage, c)));
+        let pairs = Stage::ALL
+            .iter()
+            .flat_map(|&stage| Cause::ALL.iter().map(move |&c| (stage, c)));
         let counted = pairs.zip(&self.failures);
         counted
             .map(|((stage, cause), counter)| (stage, cause, counter.read()))
@@ -234,7 +250,10 @@ mod tests {
         for us in (0..5_000).chain([65_535, 65_536, 1_000_000, 3_599_999_999]) {
             let step = step_of(us);
             assert!(us <= upper_us(step), "{us} µs in step {step}");
-            assert!(step == 0 || us > upper_us(step - 1), "{us} µs in step {step}");
+            assert!(
+                step == 0 || us > upper_us(step - 1),
+                "{us} µs in step {step}"
+            );
         }
     }
 

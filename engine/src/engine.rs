@@ -107,7 +107,11 @@ impl Engine {
             ledger,
             origins,
             addresses,
-            io: IoReport { kind: crate::net::IoKind::Epoll, flags: &[], passed_over: Vec::new() },
+            io: IoReport {
+                kind: crate::net::IoKind::Epoll,
+                flags: &[],
+                passed_over: Vec::new(),
+            },
             cores: Vec::new(),
             mailboxes: Vec::new(),
             threads: Mutex::default(),
@@ -137,21 +141,23 @@ impl Engine {
             mailbox: mailbox.clone(),
         };
         let (tell, told) = std::sync::mpsc::channel();
-        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            let pinned = affinity::pin_to(core);
-            let mut event_loop = match EventLoop::build(io_choice) {
-                Ok(event_loop) => event_loop,
-                Err(fault) => {
-                    let _ = tell.send(Err(fault));
-                    return;
+        let thread = thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || {
+                let pinned = affinity::pin_to(core);
+                let mut event_loop = match EventLoop::build(io_choice) {
+                    Ok(event_loop) => event_loop,
+                    Err(fault) => {
+                        let _ = tell.send(Err(fault));
+                        return;
+                    }
+                };
+                let report = event_loop.report().clone();
+                let _ = tell.send(Ok((report, pinned.then_some(core))));
+                if let Err(fault) = worker::run(&mut event_loop, start) {
+                    tracing::error!(%fault, "a worker ended");
                 }
-            };
-            let report = event_loop.report().clone();
-            let _ = tell.send(Ok((report, pinned.then_some(core))));
-            if let Err(fault) = worker::run(&mut event_loop, start) {
-                tracing::error!(%fault, "a worker ended");
-            }
-        });
+            });
         let thread = thread.map_err(StartFault::Worker)?;
         let gone = || io::Error::other("the worker's thread ended before it began");
         let (report, core) = told
@@ -161,19 +167,26 @@ impl Engine {
         self.io = report;
         self.cores.push(core);
         self.mailboxes.push(mailbox);
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
         Ok(())
     }
 
     fn start_resolver(&self) {
         let origins = Arc::downgrade(&self.origins);
-        let resolver = thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-            loop {
-                thread::sleep(RESOLVE_EVERY);
-                let Some(origins) = origins.upgrade() else { return };
-                origins.refresh();
-            }
-        });
+        let resolver = thread::Builder::new()
+            .name("resolver".to_owned())
+            .spawn(move || {
+                loop {
+                    thread::sleep(RESOLVE_EVERY);
+                    let Some(origins) = origins.upgrade() else {
+                        return;
+                    };
+                    origins.refresh();
+                }
+            });
         if let Err(fault) = resolver {
             tracing::warn!(%fault, "upstream names will not be resolved again");
         }
@@ -182,7 +195,10 @@ impl Engine {
     /// Puts a snapshot in force on every worker, from each worker's next request on. May block
     /// on the resolver for upstreams it has not seen. Returns the version and what changed.
     pub fn publish(&self, mut config: Snapshot) -> (u64, Vec<String>) {
-        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self
+            .publishing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let old = self.shared.live.load_full();
         config.version = old.config.version + 1;
         let version = config.version;
@@ -214,7 +230,8 @@ impl Engine {
         self.mailboxes.iter().for_each(|mailbox| {
             mailbox.send(Letter::Stop);
         });
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             // A worker that panicked has said so already.
             let _ = thread.join();
@@ -258,7 +275,11 @@ impl Engine {
 
     /// Client connections that are open.
     pub fn connections(&self) -> u64 {
-        self.shared.counters.iter().map(|counters| counters.connections.read()).sum()
+        self.shared
+            .counters
+            .iter()
+            .map(|counters| counters.connections.read())
+            .sum()
     }
 }
 
@@ -273,8 +294,7 @@ fn bind_all(
     let mut actual = Vec::with_capacity(addresses.len());
     for &address in addresses {
         let bound = listener::bind(address, workers);
-        let (address, listeners) =
-            bound.map_err(|cause| StartFault::Listen { address, cause })?;
+        let (address, listeners) = bound.map_err(|cause| StartFault::Listen { address, cause })?;
         actual.push(address);
         for (worker, listener) in per_worker.iter_mut().zip(listeners) {
             worker.push(listener);
@@ -287,7 +307,11 @@ fn check_descriptors(connections: usize) -> Result<(), StartFault> {
     let needed = connections as u64 + DESCRIPTORS_OWN;
     let allowed = affinity::raise_descriptors(needed);
     if allowed < needed {
-        return Err(StartFault::Descriptors { connections, needed, allowed });
+        return Err(StartFault::Descriptors {
+            connections,
+            needed,
+            allowed,
+        });
     }
     Ok(())
 }
@@ -301,6 +325,8 @@ fn random_seed() -> u64 {
 
 /// The time of day.
 pub(crate) fn unix_now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

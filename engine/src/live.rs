@@ -32,6 +32,18 @@ pub struct Live {
     pub(crate) models_list: Vec<u8>,
 }
 
+/// The snapshot in force, as the tasks of one worker share it: counted without atomics, so
+/// that a request costs no other core a cache line.
+pub(crate) struct InForce(pub(crate) Arc<Live>);
+
+impl std::ops::Deref for InForce {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.0
+    }
+}
+
 /// A target, with everything about it that can be prepared.
 pub(crate) struct TargetPlan {
     pub(crate) origin: Arc<Origin>,
@@ -72,7 +84,10 @@ impl Live {
     ) -> Self {
         let buckets = ledger.bind(&config.buckets, now);
         let path = |key: &ApiKey| {
-            key.path.iter().map(|bucket| Arc::clone(&buckets[bucket.index()])).collect()
+            key.path
+                .iter()
+                .map(|bucket| Arc::clone(&buckets[bucket.index()]))
+                .collect()
         };
         let targets = |model: &Model| {
             let plans = model.targets.iter().map(|target| {
@@ -97,7 +112,10 @@ impl Live {
             plans.collect()
         };
         let mut models_list = Vec::new();
-        openai::append_models(&mut models_list, config.models.iter().map(|model| &*model.name));
+        openai::append_models(
+            &mut models_list,
+            config.models.iter().map(|model| &*model.name),
+        );
         Self {
             paths: config.keys.iter().map(path).collect(),
             targets: config.models.iter().map(targets).collect(),
@@ -150,7 +168,11 @@ fn provider_heads(provider: &Provider) -> Vec<[Box<[u8]>; 3]> {
     if provider.api_keys.is_empty() {
         vec![heads(None)]
     } else {
-        provider.api_keys.iter().map(|key| heads(Some(key))).collect()
+        provider
+            .api_keys
+            .iter()
+            .map(|key| heads(Some(key)))
+            .collect()
     }
 }
 
@@ -167,24 +189,66 @@ fn head(base: &BaseUrl, path: &str, key: Option<&Secret>) -> Box<[u8]> {
 
 /// What differs between two snapshots, in words for the operator.
 pub(crate) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
-    fn names<'a, T>(list: &'a [T], name: fn(&T) -> &str) -> HashMap<&'a str, usize> {
-        list.iter().enumerate().map(|(place, item)| (name(item), place)).collect()
+    fn names<T>(list: &[T], name: fn(&T) -> &str) -> HashMap<&str, usize> {
+        list.iter()
+            .enumerate()
+            .map(|(place, item)| (name(item), place))
+            .collect()
     }
     fn compare<T>(what: &str, old: &[T], new: &[T], name: fn(&T) -> &str, told: &mut Vec<String>) {
         let (before, after) = (names(old, name), names(new, name));
-        let added = new.iter().filter(|item| !before.contains_key(name(item))).count();
-        let removed = old.iter().filter(|item| !after.contains_key(name(item))).count();
+        let added = new
+            .iter()
+            .filter(|item| !before.contains_key(name(item)))
+            .count();
+        let removed = old
+            .iter()
+            .filter(|item| !after.contains_key(name(item)))
+            .count();
         if added + removed > 0 {
-            told.push(format!("{what}: {added} added, {removed} removed, {} now", new.len()));
+            told.push(format!(
+                "{what}: {added} added, {removed} removed, {} now",
+                new.len()
+            ));
         }
     }
     let mut told = Vec::new();
-    compare("providers", &old.providers, &new.providers, |item| &item.name, &mut told);
-    compare("models", &old.models, &new.models, |item| &item.name, &mut told);
-    compare("services", &old.services, &new.services, |item| &item.name, &mut told);
-    compare("tenants", &old.tenants, &new.tenants, |item| &item.name, &mut told);
+    compare(
+        "providers",
+        &old.providers,
+        &new.providers,
+        |item| &item.name,
+        &mut told,
+    );
+    compare(
+        "models",
+        &old.models,
+        &new.models,
+        |item| &item.name,
+        &mut told,
+    );
+    compare(
+        "services",
+        &old.services,
+        &new.services,
+        |item| &item.name,
+        &mut told,
+    );
+    compare(
+        "tenants",
+        &old.tenants,
+        &new.tenants,
+        |item| &item.name,
+        &mut told,
+    );
     compare("keys", &old.keys, &new.keys, |item| &item.name, &mut told);
-    compare("limits", &old.buckets, &new.buckets, |item| &item.identity, &mut told);
+    compare(
+        "limits",
+        &old.buckets,
+        &new.buckets,
+        |item| &item.identity,
+        &mut told,
+    );
     if old.server != new.server || old.admin.listen != new.admin.listen {
         told.push("server and admin addresses, workers and io need a restart".to_owned());
     }

@@ -7,7 +7,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +17,7 @@ use tollring_ledger::{UnixMillis, WorkerSlot};
 use crate::connection::{self, Connection, Desks};
 use crate::counters::Counters;
 use crate::engine::Shared;
-use crate::live::Live;
+use crate::live::InForce;
 use crate::net::deadline::TICK_MS;
 use crate::net::listener::Bound;
 use crate::net::mailbox::Letter;
@@ -37,7 +36,7 @@ const POOL_TICKS: u64 = 4;
 pub(crate) struct Worker {
     slot: WorkerSlot,
     shared: Arc<Shared>,
-    live: RefCell<Rc<Arc<Live>>>,
+    live: RefCell<Rc<InForce>>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) hangups: Rc<Hangups>,
@@ -53,7 +52,7 @@ impl Worker {
         let mut seed = [0; 8];
         // Without entropy the generator still spreads load, only predictably.
         let _ = getrandom::fill(&mut seed);
-        let live = RefCell::new(Rc::new(shared.live.load_full()));
+        let live = RefCell::new(Rc::new(InForce(shared.live.load_full())));
         Rc::new(Self {
             slot,
             live,
@@ -70,11 +69,11 @@ impl Worker {
     }
 
     /// The snapshot in force; a request asks once and keeps what it got.
-    pub(crate) fn live(&self) -> Rc<Arc<Live>> {
+    pub(crate) fn live(&self) -> Rc<InForce> {
         let version = self.shared.version.load(Ordering::Acquire);
         let mut live = self.live.borrow_mut();
         if live.config.version != version {
-            *live = Rc::new(self.shared.live.load_full());
+            *live = Rc::new(InForce(self.shared.live.load_full()));
         }
         Rc::clone(&live)
     }
@@ -129,7 +128,7 @@ impl Worker {
     async fn accept_for_ever(self: Rc<Self>, listener: Listener) {
         loop {
             match listener.accept().await {
-                Ok((socket, peer)) => self.welcome(Stream::new(socket, &self.deadlines), peer),
+                Ok(socket) => self.welcome(Stream::new(socket, &self.deadlines)),
                 Err(fault) => {
                     self.counters().turned_away_total.add(1);
                     if is_exhaustion(&fault) {
@@ -141,13 +140,18 @@ impl Worker {
         }
     }
 
-    fn welcome(self: &Rc<Self>, stream: Stream, peer: SocketAddr) {
-        let share = self.live().config.limits.connections.div_ceil(self.shared.counters.len());
+    fn welcome(self: &Rc<Self>, stream: Stream) {
+        let share = self
+            .live()
+            .config
+            .limits
+            .connections
+            .div_ceil(self.shared.counters.len());
         let counters = self.counters();
         let full = counters.connections.read() >= share as u64;
         counters.connections.add(1);
         counters.connections_total.add(1);
-        let connection = Connection::new(Rc::clone(self), stream, peer);
+        let connection = Connection::new(Rc::clone(self), stream);
         let worker = Rc::clone(self);
         let on_panic = move || worker.counters().panics_total.add(1);
         if full {
@@ -194,7 +198,10 @@ pub(crate) fn run(event_loop: &mut EventLoop, start: Start) -> io::Result<()> {
         let bug = || tracing::error!("a worker's own task panicked");
         spawn(Rc::clone(&worker).tick_for_ever(), bug);
         for bound in start.listeners {
-            spawn(Rc::clone(&worker).accept_for_ever(Listener::adopt(bound)?), bug);
+            spawn(
+                Rc::clone(&worker).accept_for_ever(Listener::adopt(bound)?),
+                bug,
+            );
         }
         let letters = start.mailbox.open()?;
         loop {

@@ -143,10 +143,7 @@ fn a_stream_is_timed_by_its_contents() {
     assert_eq!(report.event_gap_us.count, 10 * 4);
     // No upper bounds: the machine may be busy, but a provider cannot be early.
     assert!(report.first_delta_us.p50 >= 19_900, "{report}");
-    assert!(
-        report.from_send_us.p50 >= report.first_delta_us.p50 + 7_900,
-        "{report}"
-    );
+    assert!(report.from_send_us.p50 >= 27_900, "{report}");
 }
 
 #[test]

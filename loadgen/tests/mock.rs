@@ -12,15 +12,17 @@ use tollring_loadgen::mock::{self as provider, MockOptions, Pace};
 
 const CHAT: &str = "/v1/chat/completions";
 
+/// A chat request with a field more.
+fn post_with(field: &str, body: &str) -> String {
+    post(CHAT, body).replacen("host: mock", &format!("host: mock\r\n{field}"), 1)
+}
+
 #[test]
 fn a_chat_is_answered_and_counted_to_the_token() {
     let mock = mock(Pace::default());
     let mut client = Client::connect(mock.address());
     let body = chat("gpt-4o", r#","max_tokens":5"#);
-    let length = body.len();
-    let answer = client.ask(format!(
-        "POST {CHAT} HTTP/1.1\r\nauthorization: Bearer sk-1\r\ncontent-length: {length}\r\n\r\n{body}"
-    ));
+    let answer = client.ask(post_with("authorization: Bearer sk-1", &body));
     assert_eq!(answer.status, 200);
     let json = answer.json();
     assert_eq!(
@@ -129,6 +131,8 @@ fn completions_embeddings_and_models_are_served_with_and_without_v1() {
             "mock"
         );
         let answer = ask(&mock, get(&format!("{prefix}/models/some/model"))).json();
+        assert_eq!(answer["id"], "some/model");
+        let answer = ask(&mock, get(&format!("{prefix}/models/some%2Fmodel"))).json();
         assert_eq!(answer["id"], "some/model");
         assert_eq!(
             ask(&mock, get(&format!("{prefix}/completions"))).status,
@@ -328,15 +332,8 @@ fn a_share_of_all_fails_every_request_and_a_field_overrides_it() {
     };
     let mock = mock(options);
     assert_eq!(ask(&mock, post(CHAT, &chat("m", ""))).status, 500);
-    let body = chat("m", "");
-    let length = body.len();
-    let answer = ask(
-        &mock,
-        format!(
-            "POST {CHAT} HTTP/1.1\r\nx-mock-fail: status:418\r\ncontent-length: {length}\r\n\r\n{body}"
-        ),
-    );
-    assert_eq!(answer.status, 418);
+    let request = post_with("x-mock-fail: status:418", &chat("m", ""));
+    assert_eq!(ask(&mock, request).status, 418);
 }
 
 #[test]

@@ -220,13 +220,6 @@ impl Client {
             .expect("a socket takes a linger time");
     }
 
-    /// Asks the kernel for a small receive window, so that not reading is felt soon.
-    pub fn read_little(&self) {
-        SockRef::from(&self.stream)
-            .set_recv_buffer_size(16 * 1024)
-            .expect("a socket takes a buffer size");
-    }
-
     fn fill(&mut self) -> io::Result<usize> {
         let count = self.stream.read(&mut self.scratch)?;
         self.inbox.extend_from_slice(&self.scratch[..count]);

@@ -31,8 +31,11 @@ use crate::upstream::retry::{ATTEMPTS_MAX, may_retry};
 const INTERIM_MAX: usize = 8;
 
 /// Bounds of a provider's head; ours to choose, since providers are chosen by the operator.
-const ANSWER_HEAD: HeadLimits =
-    HeadLimits { head_bytes: 64 * 1024, head_fields: 200, target_bytes: 0 };
+const ANSWER_HEAD: HeadLimits = HeadLimits {
+    head_bytes: 64 * 1024,
+    head_fields: 200,
+    target_bytes: 0,
+};
 
 /// Sent to a client that half-closed while it waits: one that is gone altogether resets the
 /// connection, and one that still listens skips an interim answer (RFC 9110 §15.2).
@@ -49,7 +52,11 @@ pub(super) async fn dispatch(
     bill: &mut Bill<'_>,
 ) -> Result<Arrived, AttemptFailure> {
     match call {
-        Call::Completion { endpoint, model, ask } => {
+        Call::Completion {
+            endpoint,
+            model,
+            ask,
+        } => {
             let mut targets = Targets::new(*model, live, exchange);
             let mut next = targets.next(live);
             let mut fresh = false;
@@ -92,10 +99,16 @@ pub(super) async fn dispatch(
             let (mut turn, mut fresh) = (0, false);
             let mut last = AttemptFailure::before_connection(Cause::NoAddress);
             for _ in 0..ATTEMPTS_MAX {
-                let Some(place) = place_at(turn, first, upstreams.len()) else { break };
+                let Some(place) = place_at(turn, first, upstreams.len()) else {
+                    break;
+                };
                 let upstream = &upstreams[place];
                 compose::service(exchange, upstream, *own_key);
-                let to = To { origin: &upstream.origin, timeouts, cancel_stops_billing: true };
+                let to = To {
+                    origin: &upstream.origin,
+                    timeouts,
+                    cancel_stops_billing: true,
+                };
                 last = match once(exchange, to, fresh).await {
                     Ok(arrived) => return Ok(arrived),
                     Err(failure) => failure,
@@ -134,7 +147,11 @@ async fn once(
     to: To<'_>,
     fresh: bool,
 ) -> Result<Arrived, AttemptFailure> {
-    let To { timeouts, cancel_stops_billing, .. } = to;
+    let To {
+        timeouts,
+        cancel_stops_billing,
+        ..
+    } = to;
     let mut connection = connect(exchange.worker, to.origin, timeouts.connect, fresh).await?;
     let sent_before = connection.stream.writer.sent();
     let asked = Instant::now();
@@ -146,9 +163,17 @@ async fn once(
     let arrived = await_head(&mut down).await;
     exchange.facts.waited += asked.elapsed();
     match arrived {
-        Ok(()) => Ok(Arrived { connection, timeouts, cancel_stops_billing }),
+        Ok(()) => Ok(Arrived {
+            connection,
+            timeouts,
+            cancel_stops_billing,
+        }),
         Err(cause) => Err(AttemptFailure {
-            stage: if sent.is_ok() { Stage::AwaitHead } else { Stage::Send },
+            stage: if sent.is_ok() {
+                Stage::AwaitHead
+            } else {
+                Stage::Send
+            },
             cause,
             reused: connection.reused,
             bytes_accepted: connection.accepted_since(sent_before),
@@ -176,20 +201,26 @@ pub(super) async fn await_head(down: &mut Downlink<'_>) -> Result<(), Cause> {
     let now_ms = down.worker.deadlines.now_ms();
     if down.cancel_stops_billing {
         let probe = (down.facts.version == Version::Http11).then_some(PROBE);
-        down.worker.hangups.watch(down.presence, down.upstream.watch(), probe, now_ms);
+        down.worker
+            .hangups
+            .watch(down.presence, down.upstream.watch(), probe, now_ms);
     }
     let outlet = &mut *down.outlet;
     outlet.block.clear();
     outlet.block.reserve_block(crate::net::buffer::BLOCK_BYTES);
     outlet.answer.clear();
-    down.upstream.watch().arm(down.timeouts.first_byte, Action::CloseBoth);
+    down.upstream
+        .watch()
+        .arm(down.timeouts.first_byte, Action::CloseBoth);
     let mut interim = 0;
     let arrived = loop {
         outlet.block.reserve_block(1);
         if let Err(broken) = down.upstream.read(&mut outlet.block).await {
             break Err(cause_of(broken));
         }
-        let mut parsed = outlet.answer.parse(&outlet.block, down.facts.method, &ANSWER_HEAD);
+        let mut parsed = outlet
+            .answer
+            .parse(&outlet.block, down.facts.method, &ANSWER_HEAD);
         while matches!(parsed, Ok(Parsed::Done)) && is_interim(outlet.answer.status) {
             interim += 1;
             if interim > INTERIM_MAX {
@@ -198,7 +229,9 @@ pub(super) async fn await_head(down: &mut Downlink<'_>) -> Result<(), Cause> {
             let head_len = outlet.answer.len;
             outlet.block.drop_front(head_len);
             outlet.answer.clear();
-            parsed = outlet.answer.parse(&outlet.block, down.facts.method, &ANSWER_HEAD);
+            parsed = outlet
+                .answer
+                .parse(&outlet.block, down.facts.method, &ANSWER_HEAD);
         }
         match parsed {
             // Switching protocols was not asked for (RFC 9110 §15.2.2).
@@ -244,7 +277,11 @@ fn declined(exchange: &Exchange<'_>) -> Option<Declined> {
         429 => {
             let body = &exchange.outlet.block[exchange.outlet.answer.len..];
             let broke = memmem::find(body, b"insufficient_quota").is_some();
-            Some(if broke { Declined::ForUs } else { Declined::ForNow })
+            Some(if broke {
+                Declined::ForUs
+            } else {
+                Declined::ForNow
+            })
         }
         503 | 529 => Some(Declined::ForNow),
         _ => None,
@@ -283,7 +320,13 @@ impl Targets {
     fn new(asked: ModelId, live: &Live, exchange: &Exchange<'_>) -> Self {
         let weights = live.targets(asked).iter().map(|target| target.weight);
         let first = draw(weights, &exchange.worker.dice);
-        Self { asked, fallbacks: 0, model: asked, first, turn: 0 }
+        Self {
+            asked,
+            fallbacks: 0,
+            model: asked,
+            first,
+            turn: 0,
+        }
     }
 
     fn next<'a>(&mut self, live: &'a Live) -> Option<(ModelId, &'a TargetPlan)> {
@@ -293,7 +336,9 @@ impl Targets {
                 self.turn += 1;
                 return Some((self.model, &targets[place]));
             }
-            self.model = *live.config.models[self.asked.index()].fallback.get(self.fallbacks)?;
+            self.model = *live.config.models[self.asked.index()]
+                .fallback
+                .get(self.fallbacks)?;
             self.fallbacks += 1;
             (self.first, self.turn) = (0, 0);
         }

@@ -34,7 +34,11 @@ pub(super) fn caller(
     }
     let shown = shown_key(exchange).ok_or(Refusal::KeyMissing)?;
     let digest: [u8; 32] = Sha256::digest(shown).into();
-    let key = *live.config.key_by_digest.get(&digest).ok_or(Refusal::KeyUnknown)?;
+    let key = *live
+        .config
+        .key_by_digest
+        .get(&digest)
+        .ok_or(Refusal::KeyUnknown)?;
     let issued = live.key(key);
     if issued.disabled {
         return Err(Refusal::KeyDisabled);
@@ -42,26 +46,42 @@ pub(super) fn caller(
     if live.config.tenants[issued.tenant.index()].suspended {
         return Err(Refusal::TenantSuspended);
     }
-    Ok(Some(Caller { key, tenant: issued.tenant }))
+    Ok(Some(Caller {
+        key,
+        tenant: issued.tenant,
+    }))
 }
 
 /// The key a request shows, from the first of the places where SDKs put one.
 fn shown_key<'a>(exchange: &'a Exchange<'_>) -> Option<&'a [u8]> {
     let (head, bytes) = (&exchange.intake.head, &exchange.intake.inbox[..]);
-    for known in [Known::Authorization, Known::XApiKey, Known::ApiKey, Known::XGoogApiKey] {
+    for known in [
+        Known::Authorization,
+        Known::XApiKey,
+        Known::ApiKey,
+        Known::XGoogApiKey,
+    ] {
         if let Some(field) = head.fields.find(known) {
             let value = field.value.of(bytes);
-            let key = if known == Known::Authorization { bearer(value)? } else { value };
+            let key = if known == Known::Authorization {
+                bearer(value)?
+            } else {
+                value
+            };
             return (!key.is_empty()).then_some(key);
         }
     }
-    head.query.and_then(|query| key_parameter(bytes, query)).map(|span| span.of(bytes))
+    head.query
+        .and_then(|query| key_parameter(bytes, query))
+        .map(|span| span.of(bytes))
 }
 
 /// The token of `Bearer …` (RFC 6750 §2.1; the scheme is case-insensitive, RFC 9110 §11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| rest.trim_ascii())
 }
 
 /// Where the value of the `key` parameter lies in a query.
@@ -70,7 +90,10 @@ pub(super) fn key_parameter(bytes: &[u8], query: Span) -> Option<Span> {
     for part in query.of(bytes).split(|&byte| byte == b'&') {
         let end = start + u32::try_from(part.len()).ok()?;
         if part.starts_with(b"key=") && part.len() > 4 {
-            return Some(Span { start: start + 4, end });
+            return Some(Span {
+                start: start + 4,
+                end,
+            });
         }
         start = end + 1;
     }
@@ -92,8 +115,14 @@ mod tests {
     #[test]
     fn the_key_parameter_is_found_among_others() {
         let check = |query: &[u8], expected: Option<&[u8]>| {
-            let span = Span { start: 0, end: query.len() as u32 };
-            assert_eq!(key_parameter(query, span).map(|found| found.of(query)), expected);
+            let span = Span {
+                start: 0,
+                end: u32::try_from(query.len()).expect("a short query"),
+            };
+            assert_eq!(
+                key_parameter(query, span).map(|found| found.of(query)),
+                expected
+            );
         };
         check(b"key=tr_1", Some(b"tr_1"));
         check(b"alt=sse&key=tr_1&x=y", Some(b"tr_1"));

@@ -34,7 +34,12 @@ pub(super) fn completion(
 ) {
     let turn = u64::from(exchange.worker.dice.below(u32::MAX));
     let head = target.head(endpoint, turn);
-    let Intake { head: asked, inbox, body, .. } = &mut *exchange.intake;
+    let Intake {
+        head: asked,
+        inbox,
+        body,
+        ..
+    } = &mut *exchange.intake;
     let body = &inbox[body.clone()];
     let edits = Edits::new(ask, &target.model_json, wants_usage(endpoint, ask));
     let length = edits.len_after(body.len());
@@ -61,7 +66,9 @@ pub(super) fn wants_usage(endpoint: Endpoint, ask: &Ask) -> bool {
 /// Writes a service request's head into the outbox, and as much of its body as is here.
 /// The length is said again as the client said it.
 pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan, own_key: Option<Span>) {
-    let Intake { head, inbox, body, .. } = &mut *exchange.intake;
+    let Intake {
+        head, inbox, body, ..
+    } = &mut *exchange.intake;
     let outbox = &mut exchange.outlet.outbox;
     outbox.clear();
     outbox.reserve_block(head.len + OWN_BYTES_MAX + upstream.path_prefix.len() + body.len());
@@ -108,10 +115,20 @@ fn append_query(outbox: &mut Buffer, inbox: &[u8], query: Span, own_key: Option<
         return;
     };
     // From before `key=` to after its value, with one of the `&` around it.
-    let before = Span { start: query.start, end: key.start.saturating_sub(4).max(query.start) };
-    let after = Span { start: (key.end + 1).min(query.end), end: query.end };
+    let before = Span {
+        start: query.start,
+        end: key.start.saturating_sub(4).max(query.start),
+    };
+    let after = Span {
+        start: (key.end + 1).min(query.end),
+        end: query.end,
+    };
     let before = before.of(inbox);
-    let before = if after.is_empty() { before.strip_suffix(b"&").unwrap_or(before) } else { before };
+    let before = if after.is_empty() {
+        before.strip_suffix(b"&").unwrap_or(before)
+    } else {
+        before
+    };
     if !(before.is_empty() && after.is_empty()) {
         outbox.push(b'?');
         outbox.extend_from_slice(before);
@@ -133,15 +150,25 @@ const fn is_key(known: Known) -> bool {
 
 /// The field our own key was shown in; the other key fields may be the upstream's.
 fn key_field(fields: &tollring_http1::Fields) -> Option<Known> {
-    let places = [Known::Authorization, Known::XApiKey, Known::ApiKey, Known::XGoogApiKey];
-    places.into_iter().find(|&known| fields.find(known).is_some())
+    let places = [
+        Known::Authorization,
+        Known::XApiKey,
+        Known::ApiKey,
+        Known::XGoogApiKey,
+    ];
+    places
+        .into_iter()
+        .find(|&known| fields.find(known).is_some())
 }
 
 /// Whether a request's field goes to the next hop.
 fn passes_on(field: &Field) -> bool {
     !field.hop_by_hop
         && !is_key(field.known)
-        && !matches!(field.known, Known::Host | Known::ContentLength | Known::Expect)
+        && !matches!(
+            field.known,
+            Known::Host | Known::ContentLength | Known::Expect
+        )
 }
 
 /// How the client is told where the answer ends.
@@ -176,7 +203,12 @@ impl Out {
 /// Writes the head of a provider's answer for the client into the outbox. `completion` says
 /// that the provider's own limits and ids are not the caller's, and are named so.
 pub(super) fn answer(outlet: &mut Outlet, facts: &Facts, out: Out, completion: bool) {
-    let Outlet { answer, block, outbox, .. } = outlet;
+    let Outlet {
+        answer,
+        block,
+        outbox,
+        ..
+    } = outlet;
     outbox.clear();
     outbox.reserve_block(answer.len + OWN_BYTES_MAX);
     append_status_line(outbox, answer.status);

@@ -3,7 +3,6 @@
 //! What is read is bounded: the head and inspected bodies by the file's `[limits]`,
 //! the time by its `[timeouts]`. A body that is only passed on is not read here.
 
-
 use tollring_dialects::openai;
 use tollring_http1::{BodyDecoder, Framing, HeadLimits, Parsed};
 
@@ -83,7 +82,11 @@ pub(super) async fn body(
             let text = &exchange.intake.inbox[exchange.intake.body.clone()];
             let ask = openai::read_ask(endpoint, text).map_err(Refusal::Ask)?;
             let model = super::route::model(exchange, live, &ask, caller)?;
-            Ok(Call::Completion { endpoint, model, ask })
+            Ok(Call::Completion {
+                endpoint,
+                model,
+                ask,
+            })
         }
         Wanted::Service { service, own_key } => {
             decode_arrived(exchange)?;
@@ -113,8 +116,17 @@ pub(super) async fn whole(exchange: &mut Exchange<'_>, live: &Live) -> Result<()
             return Err(Refusal::BodyTooLong.into());
         }
         make_room(exchange);
-        exchange.client.reader.watch().arm(live.config.timeouts.body, Action::CloseReading);
-        match exchange.client.reader.read(&mut exchange.intake.inbox).await {
+        exchange
+            .client
+            .reader
+            .watch()
+            .arm(live.config.timeouts.body, Action::CloseReading);
+        match exchange
+            .client
+            .reader
+            .read(&mut exchange.intake.inbox)
+            .await
+        {
             Ok(_) => decode_arrived(exchange)?,
             Err(Broken::Cut(Cut::Deadline)) => return Err(Refusal::BodyTimedOut.into()),
             Err(_) => return Err(Stop::Leave),
@@ -149,7 +161,10 @@ fn decode_arrived(exchange: &mut Exchange<'_>) -> Result<(), Refusal> {
     if intake.decoder.is_done() {
         return Ok(());
     }
-    let decoded = intake.decoder.decode(&mut intake.inbox[arrived..]).map_err(Refusal::Body)?;
+    let decoded = intake
+        .decoder
+        .decode(&mut intake.inbox[arrived..])
+        .map_err(Refusal::Body)?;
     let data = arrived + decoded.data.start..arrived + decoded.data.end;
     let end = intake.body.end;
     intake.body.end += data.len();
@@ -174,7 +189,11 @@ pub(super) async fn say_continue(exchange: &mut Exchange<'_>) -> Result<(), Stop
     outbox.clear();
     outbox.reserve_block(CONTINUE.len());
     outbox.extend_from_slice(CONTINUE);
-    let written = exchange.client.writer.write(outbox, 0..CONTINUE.len()).await;
+    let written = exchange
+        .client
+        .writer
+        .write(outbox, 0..CONTINUE.len())
+        .await;
     written.map_err(|_| Stop::Leave)
 }
 
@@ -183,4 +202,3 @@ pub(super) async fn say_continue(exchange: &mut Exchange<'_>) -> Result<(), Stop
 pub(super) fn skip_arrived(exchange: &mut Exchange<'_>) -> bool {
     decode_arrived(exchange).is_ok() && exchange.intake.decoder.is_done()
 }
-

@@ -28,13 +28,12 @@ mod upload;
 mod wording;
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tollring_http1::{Method, Version};
 
 use crate::connection::{Connection, Desk, Intake, Outlet};
-use crate::live::Live;
+use crate::live::InForce;
 use crate::net::{ClientWatch, Stream};
 use crate::worker::Worker;
 
@@ -75,7 +74,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) intake: &'a mut Intake,
     pub(crate) outlet: &'a mut Outlet,
     /// The snapshot this request sees from its first byte to its last.
-    pub(crate) live: Rc<Arc<Live>>,
+    pub(crate) live: Rc<InForce>,
     pub(crate) facts: Facts,
 }
 
@@ -149,9 +148,22 @@ impl<'a> Exchange<'a> {
         };
         let Desk { intake, outlet } = desk;
         intake.head.clear();
-        let Connection { worker, client, presence, .. } = connection;
+        let Connection {
+            worker,
+            client,
+            presence,
+            ..
+        } = connection;
         let live = worker.live();
-        Self { worker, client, presence, intake, outlet, live, facts }
+        Self {
+            worker,
+            client,
+            presence,
+            intake,
+            outlet,
+            live,
+            facts,
+        }
     }
 
     fn end(&self) {
@@ -160,7 +172,9 @@ impl<'a> Exchange<'a> {
         counters.in_flight.sub(1);
         let took = self.facts.started.elapsed();
         counters.latency.record(took);
-        counters.overhead.record(took.saturating_sub(self.facts.waited));
+        counters
+            .overhead
+            .record(took.saturating_sub(self.facts.waited));
     }
 }
 

@@ -88,7 +88,15 @@ fn buckets<'a>(exchange: &Exchange<'_>, live: &'a Live, caller: Caller) -> Quota
     let answer = |bucket: &'a std::sync::Arc<tollring_ledger::Bucket>| {
         let (spec, reading) = (bucket.spec(), bucket.reading(now));
         let seen = sees_amounts(spec, live);
-        let amount = |value| seen.then(|| Amount { unit: spec.unit, value }.to_string());
+        let amount = |value| {
+            seen.then(|| {
+                Amount {
+                    unit: spec.unit,
+                    value,
+                }
+                .to_string()
+            })
+        };
         BucketAnswer {
             scope: spec.scope.word(),
             scope_id: seen.then_some(&*spec.scope_id),
@@ -102,7 +110,9 @@ fn buckets<'a>(exchange: &Exchange<'_>, live: &'a Live, caller: Caller) -> Quota
             resets_at: reading.resets_at.map(|at| Moment(at).to_string()),
         }
     };
-    QuotaAnswer { buckets: live.path(caller.key).iter().map(answer).collect() }
+    QuotaAnswer {
+        buckets: live.path(caller.key).iter().map(answer).collect(),
+    }
 }
 
 fn estimate<'a>(
@@ -114,11 +124,19 @@ fn estimate<'a>(
     let endpoint = Endpoint::ChatCompletions;
     let ask = openai::read_ask(endpoint, text).map_err(Refusal::Ask)?;
     let model = route::model(exchange, live, &ask, Some(caller))?;
-    let call = Call::Completion { endpoint, model, ask };
+    let call = Call::Completion {
+        endpoint,
+        model,
+        ask,
+    };
     let demand = quota::demand(live, &call, caller)?;
     let worker = exchange.worker;
-    let held =
-        tollring_ledger::hold(live.path(caller.key), demand.want, worker.slot(), worker.now());
+    let held = tollring_ledger::hold(
+        live.path(caller.key),
+        demand.want,
+        worker.slot(),
+        worker.now(),
+    );
     let affordable = quota::affordable(worker, live, caller, &demand);
     let code = match held {
         Ok(hold) => {
@@ -126,7 +144,11 @@ fn estimate<'a>(
             None
         }
         Err(denial) => {
-            let denied = Denied { caller, denial, affordable };
+            let denied = Denied {
+                caller,
+                denial,
+                affordable,
+            };
             Some(Refusal::Denied(denied).code(live))
         }
     };
@@ -161,9 +183,15 @@ async fn send(exchange: &mut Exchange<'_>, body: &[u8]) -> After {
     }
     exchange.worker.counters().answered(200);
     let writer = &mut exchange.client.writer;
-    writer.watch().arm(exchange.live.config.timeouts.write, Action::CloseBoth);
+    writer
+        .watch()
+        .arm(exchange.live.config.timeouts.write, Action::CloseBoth);
     let whole = 0..outbox.len();
     let sent = writer.write(outbox, whole).await;
     writer.watch().disarm();
-    if sent.is_ok() && exchange.facts.keep_alive { After::Next } else { After::Close }
+    if sent.is_ok() && exchange.facts.keep_alive {
+        After::Next
+    } else {
+        After::Close
+    }
 }

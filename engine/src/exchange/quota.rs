@@ -9,11 +9,11 @@ use tollring_dialects::openai::{Ask, Endpoint};
 use tollring_ledger::price::{self, TokensUsed};
 use tollring_ledger::{Amounts, Denial, DenialReason};
 
+use super::Stop;
 use super::auth::Caller;
 use super::refusal::{Denied, Refusal};
 use super::route::Call;
 use super::settle::{Bill, STEP_TOKENS, Tariff, amounts};
-use super::Stop;
 use crate::live::Live;
 use crate::worker::Worker;
 
@@ -30,17 +30,30 @@ pub(super) fn hold<'a>(
     call: &Call,
     caller: Option<Caller>,
 ) -> Result<Bill<'a>, Stop> {
-    let Some(caller) = caller else { return Ok(Bill::free(worker)) };
+    let Some(caller) = caller else {
+        return Ok(Bill::free(worker));
+    };
     let demand = demand(live, call, caller)?;
     if matches!(demand.tariff, Tariff::Free) {
         return Ok(Bill::free(worker));
     }
     let path = live.path(caller.key);
     match tollring_ledger::hold(path, demand.want, worker.slot(), worker.now()) {
-        Ok(hold) => Ok(Bill::open(worker, caller, hold, demand.tariff, demand.output)),
+        Ok(hold) => Ok(Bill::open(
+            worker,
+            caller,
+            hold,
+            demand.tariff,
+            demand.output,
+        )),
         Err(denial) => {
             let affordable = affordable(worker, live, caller, &demand);
-            Err(Refusal::Denied(Denied { caller, denial, affordable }).into())
+            Err(Refusal::Denied(Denied {
+                caller,
+                denial,
+                affordable,
+            })
+            .into())
         }
     }
 }
@@ -60,24 +73,45 @@ pub(super) struct Demand {
 /// When a money limit meets something that has no price.
 pub(super) fn demand(live: &Live, call: &Call, caller: Caller) -> Result<Demand, Refusal> {
     match call {
-        Call::Completion { endpoint, model, ask } => {
+        Call::Completion {
+            endpoint,
+            model,
+            ask,
+        } => {
             let model = &live.config.models[model.index()];
             completion(live, *endpoint, model, ask, caller)
         }
         Call::Service { service, .. } => {
             let service = &live.config.services[service.index()];
             let tariff = match service.meter {
-                Meter::Requests => Tariff::Request { price: service.price.request, counted: true },
-                Meter::Fixed => Tariff::Request { price: service.price.request, counted: false },
-                Meter::Bytes => Tariff::Bytes { price: service.price },
+                Meter::Requests => Tariff::Request {
+                    price: service.price.request,
+                    counted: true,
+                },
+                Meter::Fixed => Tariff::Request {
+                    price: service.price.request,
+                    counted: false,
+                },
+                Meter::Bytes => Tariff::Bytes {
+                    price: service.price,
+                },
                 Meter::None if live.key(caller.key).has_money_limit => {
                     return Err(Refusal::RouteNotMetered);
                 }
                 Meter::None => Tariff::Free,
             };
             let counted = i64::from(service.meter != Meter::Fixed);
-            let want = Amounts { requests: counted, tokens: 0, usd: service.price.request };
-            Ok(Demand { want, tariff, output: 0, input: 0 })
+            let want = Amounts {
+                requests: counted,
+                tokens: 0,
+                usd: service.price.request,
+            };
+            Ok(Demand {
+                want,
+                tariff,
+                output: 0,
+                input: 0,
+            })
         }
     }
 }
@@ -93,7 +127,10 @@ fn completion(
         return Err(Refusal::ModelNotPriced);
     }
     let input = ask.input_tokens_estimate;
-    let asked = ask.output_tokens_max.or(model.output_tokens_max).unwrap_or(OUTPUT_TOKENS_UNKNOWN);
+    let asked = ask
+        .output_tokens_max
+        .or(model.output_tokens_max)
+        .unwrap_or(OUTPUT_TOKENS_UNKNOWN);
     // A model that can write no more than this will not, whatever the caller allows.
     let most = asked.min(model.output_tokens_max.unwrap_or(u64::MAX));
     let each = match live.config.quota.hold {
@@ -102,9 +139,21 @@ fn completion(
         HoldMode::Rolling | HoldMode::Strict => most,
     };
     let output = each.saturating_mul(u64::from(ask.choices));
-    let used = TokensUsed { input, output, cached_input: 0 };
-    let tariff = Tariff::Tokens { price: model.price, input_estimate: input };
-    Ok(Demand { want: amounts(model.price.as_ref(), used), tariff, output, input })
+    let used = TokensUsed {
+        input,
+        output,
+        cached_input: 0,
+    };
+    let tariff = Tariff::Tokens {
+        price: model.price,
+        input_estimate: input,
+    };
+    Ok(Demand {
+        want: amounts(model.price.as_ref(), used),
+        tariff,
+        output,
+        input,
+    })
 }
 
 /// The largest `max_tokens` every bucket of the caller would still admit.
@@ -114,12 +163,16 @@ pub(super) fn affordable(
     caller: Caller,
     demand: &Demand,
 ) -> Option<u64> {
-    let Tariff::Tokens { price, .. } = demand.tariff else { return None };
+    let Tariff::Tokens { price, .. } = demand.tariff else {
+        return None;
+    };
     let now = worker.now();
     let left = |bucket: &std::sync::Arc<tollring_ledger::Bucket>| {
         let free = bucket.reading(now).free.max(0);
         match (bucket.spec().unit, price) {
-            (Unit::Tokens, _) => u64::try_from(free).unwrap_or(0).saturating_sub(demand.input),
+            (Unit::Tokens, _) => u64::try_from(free)
+                .unwrap_or(0)
+                .saturating_sub(demand.input),
             (Unit::Usd, Some(price)) => {
                 price::affordable_output(&price, demand.input, NanoUsd(free))
             }
@@ -142,9 +195,17 @@ pub(super) fn refuse_if_spent(
         let reading = bucket.reading(now);
         let money = matches!(bucket.spec().class, LimitClass::Quota | LimitClass::Balance);
         if money && reading.posted >= reading.limit {
-            let denial =
-                Denial { bucket: place, reason: DenialReason::Spent, reading, wanted: 1 };
-            return Err(Refusal::Denied(Denied { caller, denial, affordable: Some(0) }));
+            let denial = Denial {
+                bucket: place,
+                reason: DenialReason::Spent,
+                reading,
+                wanted: 1,
+            };
+            return Err(Refusal::Denied(Denied {
+                caller,
+                denial,
+                affordable: Some(0),
+            }));
         }
     }
     Ok(())

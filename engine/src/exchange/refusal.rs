@@ -5,7 +5,9 @@
 
 use tollring_config::{LimitClass, Unit, Window};
 use tollring_dialects::openai::AskFault;
-use tollring_http1::{BodyFault, HeadFault, Method, append_decimal, append_field, append_status_line};
+use tollring_http1::{
+    BodyFault, HeadFault, Method, append_decimal, append_field, append_status_line,
+};
 use tollring_ledger::{Denial, DenialReason};
 
 use super::auth::Caller;
@@ -345,7 +347,9 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>, refusal: Refusal) -> Aft
     write_out(exchange, &refusal, &live);
     let Outlet { outbox, .. } = &mut *exchange.outlet;
     let writer = &mut exchange.client.writer;
-    writer.watch().arm(live.config.timeouts.write, Action::CloseBoth);
+    writer
+        .watch()
+        .arm(live.config.timeouts.write, Action::CloseBoth);
     let whole = 0..outbox.len();
     let sent = writer.write(outbox, whole).await;
     writer.watch().disarm();
@@ -391,7 +395,11 @@ fn write_out(exchange: &mut Exchange<'_>, refusal: &Refusal, live: &Live) {
         }
         Refusal::Denied(_) => {
             if let Some(url) = &live.config.errors.top_up_url {
-                append_field(outbox, b"link", format!("<{url}>; rel=\"payment\"").as_bytes());
+                append_field(
+                    outbox,
+                    b"link",
+                    format!("<{url}>; rel=\"payment\"").as_bytes(),
+                );
             }
         }
         _ => {}
@@ -405,7 +413,8 @@ fn write_out(exchange: &mut Exchange<'_>, refusal: &Refusal, live: &Live) {
 
 /// The answer of a gateway that has no place for another connection.
 pub(crate) fn append_full(out: &mut Vec<u8>) {
-    const BODY: &[u8] = b"{\"error\":{\"message\":\"The gateway has as many connections as it may. \
+    const BODY: &[u8] =
+        b"{\"error\":{\"message\":\"The gateway has as many connections as it may. \
         Try again shortly.\",\"type\":\"server_error\",\"param\":null,\"code\":\"gateway_full\",\
         \"source\":\"gateway\"}}";
     append_status_line(out, 503);

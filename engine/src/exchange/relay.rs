@@ -130,13 +130,20 @@ pub(super) async fn carry(
     arrived: Arrived,
     bill: &mut Bill<'_>,
 ) -> Ended {
-    let Arrived { mut connection, timeouts, cancel_stops_billing } = arrived;
+    let Arrived {
+        mut connection,
+        timeouts,
+        cancel_stops_billing,
+    } = arrived;
     let to = (timeouts, cancel_stops_billing);
     let mut down = exchange.downlink(&mut connection.stream.reader, to);
     let (ended, reusable) = down.relay(call, bill).await;
     exchange.presence.stop();
     if reusable && !exchange.worker.draining.get() {
-        exchange.worker.pools.keep(connection, exchange.worker.deadlines.now_ms());
+        exchange
+            .worker
+            .pools
+            .keep(connection, exchange.worker.deadlines.now_ms());
     }
     ended
 }
@@ -149,9 +156,12 @@ impl Downlink<'_> {
         let mut from = self.outlet.answer.len;
         loop {
             let Ok(data) = self.decode(&mut passage, from) else {
-                return (self.cut_short(&passage, Cause::Malformed, bill).await, false);
+                return (
+                    self.cut_short(&passage, Cause::Malformed, bill).await,
+                    false,
+                );
             };
-            if let Err(denied) = self.count(&mut passage, data.clone(), bill) {
+            if let Err(denied) = self.count(&passage, data.clone(), bill) {
                 return (self.cut_by_quota(&passage, denied).await, false);
             }
             if passage.done {
@@ -193,7 +203,14 @@ impl Downlink<'_> {
         let completion = matches!(call, Call::Completion { .. });
         compose::answer(self.outlet, self.facts, out, completion);
         let done = decoder.is_done();
-        Passage { decoder, count, out, bytes: 0, done, overrun: false }
+        Passage {
+            decoder,
+            count,
+            out,
+            bytes: 0,
+            done,
+            overrun: false,
+        }
     }
 
     fn what_counts(&self, call: &Call) -> Count {
@@ -204,10 +221,12 @@ impl Downlink<'_> {
                 let kind = answer.fields.find(Known::ContentType);
                 let kind = kind.map_or(&b""[..], |field| field.value.of(&self.outlet.block));
                 const EVENTS: &[u8] = b"text/event-stream";
-                let is_events = kind.len() >= EVENTS.len()
-                    && kind[..EVENTS.len()].eq_ignore_ascii_case(EVENTS);
+                let is_events =
+                    kind.len() >= EVENTS.len() && kind[..EVENTS.len()].eq_ignore_ascii_case(EVENTS);
                 if is_events {
-                    Count::Events { strip: compose::wants_usage(*endpoint, ask) }
+                    Count::Events {
+                        strip: compose::wants_usage(*endpoint, ask),
+                    }
                 } else {
                     Count::Unary
                 }
@@ -221,10 +240,14 @@ impl Downlink<'_> {
         let block = &mut self.outlet.block;
         block.clear();
         block.resize(HEADROOM, 0);
-        self.upstream.watch().arm(self.timeouts.between_bytes, Action::CloseBoth);
+        self.upstream
+            .watch()
+            .arm(self.timeouts.between_bytes, Action::CloseBoth);
         if self.cancel_stops_billing {
             let now_ms = self.worker.deadlines.now_ms();
-            self.worker.hangups.watch(self.presence, self.upstream.watch(), None, now_ms);
+            self.worker
+                .hangups
+                .watch(self.presence, self.upstream.watch(), None, now_ms);
         }
         let read = self.upstream.read(block).await;
         self.upstream.watch().disarm();
@@ -238,9 +261,12 @@ impl Downlink<'_> {
             passage.overrun |= block.len() > from;
             return Ok(from..from);
         }
-        let decoded = passage.decoder.decode(&mut block[from..]).map_err(|fault| {
-            tracing::warn!(request = self.facts.id.as_str(), %fault, "malformed answer body");
-        })?;
+        let decoded = passage
+            .decoder
+            .decode(&mut block[from..])
+            .map_err(|fault| {
+                tracing::warn!(request = self.facts.id.as_str(), %fault, "malformed answer body");
+            })?;
         passage.done = decoded.done;
         passage.overrun |= from + decoded.consumed < block.len();
         passage.bytes += decoded.data.len() as u64;
@@ -251,11 +277,17 @@ impl Downlink<'_> {
     /// taken out.
     fn count(
         &mut self,
-        passage: &mut Passage,
+        passage: &Passage,
         data: Range<usize>,
         bill: &mut Bill<'_>,
     ) -> Result<(), Denied> {
-        let Outlet { block, outbox, unary, events, .. } = &mut *self.outlet;
+        let Outlet {
+            block,
+            outbox,
+            unary,
+            events,
+            ..
+        } = &mut *self.outlet;
         match passage.count {
             Count::Unary => unary.feed(&block[data]),
             Count::Events { strip: false } => events.observe(&block[data]),
@@ -285,7 +317,7 @@ impl Downlink<'_> {
     }
 
     /// Settles a whole answer, before its last bytes leave.
-    fn settle(&mut self, passage: &Passage, bill: &mut Bill<'_>) {
+    fn settle(&self, passage: &Passage, bill: &mut Bill<'_>) {
         let Outlet { unary, events, .. } = &*self.outlet;
         let (usage, counted) = match passage.count {
             Count::Unary => (unary.usage(), unary.output_tokens_counted()),
@@ -311,7 +343,9 @@ impl Downlink<'_> {
         if outbox.is_empty() && framed.is_empty() {
             return Ok(());
         }
-        self.client.watch().arm(self.live.config.timeouts.write, Action::CloseBoth);
+        self.client
+            .watch()
+            .arm(self.live.config.timeouts.write, Action::CloseBoth);
         let sent = if outbox.is_empty() {
             self.client.write(block, framed).await
         } else if framed.len() <= COPY_BYTES_MAX {
@@ -340,7 +374,10 @@ impl Downlink<'_> {
     async fn cut_short(&mut self, passage: &Passage, cause: Cause, bill: &mut Bill<'_>) -> Ended {
         let output = self.output_counted(passage);
         if cause == Cause::ClientGone {
-            return Ended::ClientGone { output, bytes: passage.bytes };
+            return Ended::ClientGone {
+                output,
+                bytes: passage.bytes,
+            };
         }
         self.worker.counters().failed(Stage::Relay, cause);
         if passage.count == Count::Bytes {
@@ -363,8 +400,10 @@ impl Downlink<'_> {
         let refusal = Refusal::Denied(denied);
         self.worker.counters().refused(refusal.kind(self.live));
         let (facts, live) = (self.facts, self.live);
-        self.end_stream(passage, |out| wording::append_stream_error(out, facts, &refusal, live))
-            .await;
+        self.end_stream(passage, |out| {
+            wording::append_stream_error(out, facts, &refusal, live)
+        })
+        .await;
         Ended::Uncounted { output }
     }
 
@@ -372,7 +411,7 @@ impl Downlink<'_> {
     async fn end_stream(&mut self, passage: &Passage, write: impl FnOnce(&mut Vec<u8>)) {
         let Outlet { outbox, events, .. } = &mut *self.outlet;
         frame_fed(outbox, passage.out, |out| {
-            if !events.between_events() && passage.count == (Count::Events { strip: false }) {
+            if !events.between_events() {
                 out.extend_from_slice(b"\n\n");
             }
             write(out);
@@ -380,7 +419,9 @@ impl Downlink<'_> {
         if passage.out == Out::Chunked {
             outbox.extend_from_slice(LAST_CHUNK);
         }
-        self.client.watch().arm(self.live.config.timeouts.write, Action::CloseBoth);
+        self.client
+            .watch()
+            .arm(self.live.config.timeouts.write, Action::CloseBoth);
         let whole = 0..outbox.len();
         // A client that is gone too does not need to be told.
         let _ = self.client.write(outbox, whole).await;
@@ -398,9 +439,13 @@ impl Downlink<'_> {
                 let block = &mut self.outlet.block;
                 block.clear();
                 block.resize(HEADROOM, 0);
-                let Ok(count) = self.upstream.read(block).await else { break };
+                let Ok(count) = self.upstream.read(block).await else {
+                    break;
+                };
                 read += count as u64;
-                let Ok(data) = self.decode(passage, HEADROOM) else { break };
+                let Ok(data) = self.decode(passage, HEADROOM) else {
+                    break;
+                };
                 let _ = self.count(passage, data, bill);
                 self.outlet.outbox.clear();
             }
@@ -409,7 +454,10 @@ impl Downlink<'_> {
                 self.settle(passage, bill);
             }
         }
-        Ended::ClientGone { output: self.output_counted(passage), bytes: passage.bytes }
+        Ended::ClientGone {
+            output: self.output_counted(passage),
+            bytes: passage.bytes,
+        }
     }
 }
 
@@ -483,7 +531,9 @@ mod tests {
     #[test]
     fn a_fed_chunk_says_its_length_and_an_empty_one_nothing() {
         let mut outbox = Buffers::new().block();
-        frame_fed(&mut outbox, Out::Chunked, |out| out.extend_from_slice(&[b'x'; 26]));
+        frame_fed(&mut outbox, Out::Chunked, |out| {
+            out.extend_from_slice(&[b'x'; 26])
+        });
         assert!(outbox.starts_with(b"0000001a\r\nxxx"));
         assert!(outbox.ends_with(b"x\r\n"));
         outbox.clear();

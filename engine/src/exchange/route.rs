@@ -35,9 +35,7 @@ impl Place {
     /// Whether a caller must show a key. What is nowhere is not told to strangers.
     pub(super) fn needs_key(self, live: &Live) -> bool {
         match self {
-            Self::Service(service) => {
-                live.config.services[service.index()].auth == Auth::Key
-            }
+            Self::Service(service) => live.config.services[service.index()].auth == Auth::Key,
             _ => true,
         }
     }
@@ -131,11 +129,19 @@ fn elsewhere(path: &[u8], span: Span, live: &Live) -> Place {
     const MODEL: &[u8] = b"/v1/models/";
     if path.starts_with(MODEL) && path.len() > MODEL.len() {
         let start = span.start + u32::try_from(MODEL.len()).unwrap_or(0);
-        return Place::Model(Span { start, end: span.end });
+        return Place::Model(Span {
+            start,
+            end: span.end,
+        });
     }
     // The longest path is first, so the first that fits is the best.
     let fits = |service: &&tollring_config::Service| covers(service.path.as_bytes(), path);
-    match live.config.services.iter().position(|service| fits(&service)) {
+    match live
+        .config
+        .services
+        .iter()
+        .position(|service| fits(&service))
+    {
         Some(found) => Place::Service(ServiceId(u32::try_from(found).unwrap_or(u32::MAX))),
         None => Place::Nowhere,
     }
@@ -143,7 +149,8 @@ fn elsewhere(path: &[u8], span: Span, live: &Live) -> Place {
 
 /// Whether a prefix covers a path at a segment's end: `/a` covers `/a`, `/a/b`, not `/ab`.
 fn covers(prefix: &[u8], path: &[u8]) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
 /// What is to be done, and whether this caller may have it done.
@@ -193,13 +200,19 @@ fn allows(allowed: &str, method: Method) -> bool {
 fn own_key_in_query(exchange: &Exchange<'_>) -> Option<Span> {
     use tollring_http1::Known;
     let head = &exchange.intake.head;
-    let in_fields = [Known::Authorization, Known::XApiKey, Known::ApiKey, Known::XGoogApiKey]
-        .into_iter()
-        .any(|known| head.fields.find(known).is_some());
+    let in_fields = [
+        Known::Authorization,
+        Known::XApiKey,
+        Known::ApiKey,
+        Known::XGoogApiKey,
+    ]
+    .into_iter()
+    .any(|known| head.fields.find(known).is_some());
     if in_fields {
         return None;
     }
-    head.query.and_then(|query| key_parameter(&exchange.intake.inbox, query))
+    head.query
+        .and_then(|query| key_parameter(&exchange.intake.inbox, query))
 }
 
 /// The model a body asks for, if there is one of that name for this key.

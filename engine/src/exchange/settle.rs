@@ -9,9 +9,9 @@ use tollring_dialects::openai::Usage;
 use tollring_ledger::price::{self, TokensUsed};
 use tollring_ledger::{Amounts, Hold};
 
-use super::relay::Ended;
 use super::auth::Caller;
 use super::refusal::{Denied, Refusal};
+use super::relay::Ended;
 use super::{After, Exchange, Stop};
 use crate::net::deadline::Cut;
 use crate::upstream::failure::{Cause, Stage};
@@ -70,13 +70,29 @@ impl<'a> Bill<'a> {
         covered_output: u64,
     ) -> Self {
         let (caller, hold) = (Some(caller), Some(hold));
-        Self { worker, caller, hold, tariff, covered_output, output: 0, overdrawn: false }
+        Self {
+            worker,
+            caller,
+            hold,
+            tariff,
+            covered_output,
+            output: 0,
+            overdrawn: false,
+        }
     }
 
     /// A bill for what costs nothing.
     pub(super) fn free(worker: &'a Worker) -> Self {
         let (caller, hold, tariff) = (None, None, Tariff::Free);
-        Self { worker, caller, hold, tariff, covered_output: 0, output: 0, overdrawn: false }
+        Self {
+            worker,
+            caller,
+            hold,
+            tariff,
+            covered_output: 0,
+            output: 0,
+            overdrawn: false,
+        }
     }
 
     /// The model that answers has its own price; what is held stays as it was.
@@ -102,7 +118,10 @@ impl<'a> Bill<'a> {
             requests: 0,
             tokens: i64::try_from(STEP_TOKENS).unwrap_or(0),
             usd: price.map_or(NanoUsd(0), |price| {
-                let for_output = Price { request: NanoUsd(0), ..price };
+                let for_output = Price {
+                    request: NanoUsd(0),
+                    ..price
+                };
                 price::cost(&for_output, &used(0, STEP_TOKENS))
             }),
         };
@@ -113,7 +132,11 @@ impl<'a> Bill<'a> {
             }
             Err(denial) => {
                 self.overdrawn = true;
-                Err(Denied { caller, denial, affordable: Some(0) })
+                Err(Denied {
+                    caller,
+                    denial,
+                    affordable: Some(0),
+                })
             }
         }
     }
@@ -132,7 +155,11 @@ impl<'a> Bill<'a> {
 
     /// Settles by our own count: the provider said nothing, or was stopped.
     pub(super) fn post_counted(&mut self, output: u64) {
-        if let Tariff::Tokens { price, input_estimate } = self.tariff {
+        if let Tariff::Tokens {
+            price,
+            input_estimate,
+        } = self.tariff
+        {
             let used = used(input_estimate, output);
             self.post(amounts(price.as_ref(), used), used);
         }
@@ -141,12 +168,16 @@ impl<'a> Bill<'a> {
     /// Settles a service call that carried so many bytes of body, both ways.
     pub(super) fn post_service(&mut self, bytes: u64) {
         let cost = match self.tariff {
-            Tariff::Request { price, counted } => {
-                Amounts { requests: i64::from(counted), tokens: 0, usd: price }
-            }
-            Tariff::Bytes { price } => {
-                Amounts { requests: 1, tokens: 0, usd: price::cost_of_bytes(&price, bytes) }
-            }
+            Tariff::Request { price, counted } => Amounts {
+                requests: i64::from(counted),
+                tokens: 0,
+                usd: price,
+            },
+            Tariff::Bytes { price } => Amounts {
+                requests: 1,
+                tokens: 0,
+                usd: price::cost_of_bytes(&price, bytes),
+            },
             Tariff::Tokens { .. } | Tariff::Free => return,
         };
         self.post(cost, used(0, 0));
@@ -177,7 +208,9 @@ impl<'a> Bill<'a> {
         if let Some(hold) = self.hold.take() {
             let receipt = hold.post(cost, self.worker.now());
             let counters = self.worker.counters();
-            counters.cost_nano_usd.add(u64::try_from(receipt.cost.usd.0).unwrap_or(0));
+            counters
+                .cost_nano_usd
+                .add(u64::try_from(receipt.cost.usd.0).unwrap_or(0));
             counters.tokens_input.add(used.input);
             counters.tokens_output.add(used.output);
         }
@@ -199,7 +232,11 @@ impl Drop for Bill<'_> {
 }
 
 fn used(input: u64, output: u64) -> TokensUsed {
-    TokensUsed { input, output, cached_input: 0 }
+    TokensUsed {
+        input,
+        output,
+        cached_input: 0,
+    }
 }
 
 /// What a completion costs in every unit.
@@ -226,7 +263,11 @@ pub(super) fn settle(
             // Settled already, unless the provider answered with a failure of its own.
             bill.void();
             exchange.facts.keep_alive &= keep;
-            Ok(if exchange.facts.keep_alive { After::Next } else { After::Close })
+            Ok(if exchange.facts.keep_alive {
+                After::Next
+            } else {
+                After::Close
+            })
         }
         // Nothing of the model's came through: nothing is charged.
         Ended::Uncounted { output: 0 } => {

@@ -54,7 +54,10 @@ pub(super) async fn both_ways(
         Err(failure) => return Ended::Failed(failure),
     };
     if intake::say_continue(exchange).await.is_err() {
-        return Ended::ClientGone { output: 0, bytes: 0 };
+        return Ended::ClientGone {
+            output: 0,
+            bytes: 0,
+        };
     }
     let asked = Instant::now();
     let mut waited = std::time::Duration::ZERO;
@@ -93,7 +96,10 @@ pub(super) async fn both_ways(
     // The rest of a body that nobody wants any more would be taken for the next request.
     exchange.facts.keep_alive &= sent_whole;
     if reusable && sent_whole && !exchange.worker.draining.get() {
-        exchange.worker.pools.keep(connection, exchange.worker.deadlines.now_ms());
+        exchange
+            .worker
+            .pools
+            .keep(connection, exchange.worker.deadlines.now_ms());
     }
     match (uploaded, ended) {
         (Some(Err(UploadFailure::Malformed(fault))), Ended::Failed(_)) => {
@@ -101,7 +107,10 @@ pub(super) async fn both_ways(
             Ended::Refused(super::refusal::Refusal::Body(fault))
         }
         (Some(Err(UploadFailure::Client)), Ended::Failed(failure)) => {
-            Ended::Failed(AttemptFailure { cause: Cause::ClientGone, ..failure })
+            Ended::Failed(AttemptFailure {
+                cause: Cause::ClientGone,
+                ..failure
+            })
         }
         (_, ended) => ended,
     }
@@ -109,7 +118,12 @@ pub(super) async fn both_ways(
 
 fn failed(cause: Cause) -> Ended {
     let stage = Stage::AwaitHead;
-    Ended::Failed(AttemptFailure { stage, cause, reused: false, bytes_accepted: u64::MAX })
+    Ended::Failed(AttemptFailure {
+        stage,
+        cause,
+        reused: false,
+        bytes_accepted: u64::MAX,
+    })
 }
 
 /// Connects to an upstream of the service and sends the head, and what has arrived of the body.
@@ -126,7 +140,9 @@ async fn begin(
     let first = draw(upstreams.iter().map(|_| 1), &exchange.worker.dice);
     let mut last = AttemptFailure::before_connection(Cause::NoAddress);
     for turn in 0..upstreams.len() {
-        let Some(place) = place_at(turn, first, upstreams.len()) else { break };
+        let Some(place) = place_at(turn, first, upstreams.len()) else {
+            break;
+        };
         let upstream = &upstreams[place];
         compose::service(exchange, upstream, *own_key);
         // A new connection: a kept one that has died cannot be replaced once the body moves.
@@ -137,7 +153,10 @@ async fn begin(
                 return Ok(connection);
             }
             Err(failure) => {
-                exchange.worker.counters().failed(failure.stage, failure.cause);
+                exchange
+                    .worker
+                    .counters()
+                    .failed(failure.stage, failure.cause);
                 last = failure;
             }
         }
@@ -183,10 +202,15 @@ impl Uplink<'_> {
             let decoded = decoded.map_err(UploadFailure::Malformed)?;
             let data = HEADROOM + decoded.data.start..HEADROOM + decoded.data.end;
             let next = HEADROOM + decoded.consumed;
-            self.write(data, next, decoded.done).await.map_err(|broken| {
-                tracing::debug!(cause = cause_of(broken).word(), "the upstream takes no more");
-                UploadFailure::Upstream
-            })?;
+            self.write(data, next, decoded.done)
+                .await
+                .map_err(|broken| {
+                    tracing::debug!(
+                        cause = cause_of(broken).word(),
+                        "the upstream takes no more"
+                    );
+                    UploadFailure::Upstream
+                })?;
         }
         Ok(())
     }
@@ -201,7 +225,11 @@ impl Uplink<'_> {
         self.upstream.watch().arm(self.limits.1, Action::CloseBoth);
         let next = next.min(self.inbox.len());
         let pipelined = self.inbox.split_off(next);
-        let framed = if self.chunked { frame_in_place(self.inbox, data, done) } else { data };
+        let framed = if self.chunked {
+            frame_in_place(self.inbox, data, done)
+        } else {
+            data
+        };
         let sent = self.upstream.write(self.inbox, framed).await;
         self.upstream.watch().disarm();
         if done {

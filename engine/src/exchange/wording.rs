@@ -25,8 +25,15 @@ pub(super) fn append_body(out: &mut Vec<u8>, facts: &Facts, refusal: &Refusal, l
 }
 
 /// Writes a refusal as the last event of a stream that had begun.
-pub(super) fn append_stream_error(out: &mut Vec<u8>, facts: &Facts, refusal: &Refusal, live: &Live) {
-    view(facts, refusal, live, |view| openai::refusal::append_stream_error(out, view));
+pub(super) fn append_stream_error(
+    out: &mut Vec<u8>,
+    facts: &Facts,
+    refusal: &Refusal,
+    live: &Live,
+) {
+    view(facts, refusal, live, |view| {
+        openai::refusal::append_stream_error(out, view)
+    });
 }
 
 /// Lends the view of a refusal: its parts live on this stack, so that nothing is allocated.
@@ -47,11 +54,20 @@ fn view(facts: &Facts, refusal: &Refusal, live: &Live, write: impl FnOnce(&Refus
         request_id: facts.id.as_str(),
         quota: None,
     };
-    let Refusal::Denied(denied) = refusal else { return write(&view) };
+    let Refusal::Denied(denied) = refusal else {
+        return write(&view);
+    };
     let spec = denied.spec(live);
     let reading = &denied.denial.reading;
-    let amount = |value: i64| Amount { unit: spec.unit, value };
-    let (limit, used, held) = (amount(reading.limit), amount(reading.posted), amount(reading.held));
+    let amount = |value: i64| Amount {
+        unit: spec.unit,
+        value,
+    };
+    let (limit, used, held) = (
+        amount(reading.limit),
+        amount(reading.posted),
+        amount(reading.held),
+    );
     let (remaining, requested) = (amount(reading.free.max(0)), amount(denied.denial.wanted));
     let resets_at = reading.resets_at.map(Moment);
     let seen = sees_amounts(spec, live);
@@ -137,7 +153,10 @@ impl fmt::Display for Sentence<'_> {
             Refusal::TenantSuspended => "The tenant this API key belongs to is suspended.",
             Refusal::RouteUnknown => "There is nothing at this path.",
             Refusal::MethodNotAllowed { allowed } => {
-                return write!(f, "This path does not take that method; it takes {allowed}.");
+                return write!(
+                    f,
+                    "This path does not take that method; it takes {allowed}."
+                );
             }
             Refusal::ModelUnknown => {
                 "No model has that name here. `GET /v1/models` lists those there are."
@@ -174,19 +193,34 @@ fn denied_sentence(denied: &Denied, live: &Live, f: &mut fmt::Formatter<'_>) -> 
     match denied.denial.reason {
         DenialReason::Spent => write!(f, "The {scope}'s {name} is used up.")?,
         DenialReason::Insufficient => {
-            write!(f, "The {scope}'s {name} has less left than this request may need.")?;
+            write!(
+                f,
+                "The {scope}'s {name} has less left than this request may need."
+            )?;
         }
         DenialReason::HeldInFlight => {
-            write!(f, "What is left of the {scope}'s {name} is reserved by requests in flight.")?;
+            write!(
+                f,
+                "What is left of the {scope}'s {name} is reserved by requests in flight."
+            )?;
         }
         DenialReason::NeverFits => {
-            write!(f, "This request may need more than the {scope}'s whole {name}.")?;
+            write!(
+                f,
+                "This request may need more than the {scope}'s whole {name}."
+            )?;
         }
         DenialReason::Velocity { retry_after_s } => {
-            write!(f, "The {scope}'s {name} is reached; try again in {retry_after_s} s.")?;
+            write!(
+                f,
+                "The {scope}'s {name} is reached; try again in {retry_after_s} s."
+            )?;
         }
         DenialReason::Concurrency => {
-            write!(f, "The {scope} has as many requests in flight as its {name} allows.")?;
+            write!(
+                f,
+                "The {scope} has as many requests in flight as its {name} allows."
+            )?;
         }
     }
     if let (Some(resets_at), DenialReason::Spent | DenialReason::Insufficient) =

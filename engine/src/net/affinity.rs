@@ -18,7 +18,9 @@ pub(crate) fn allowed_cores() -> Vec<usize> {
     }
     let bits = mem::size_of::<libc::cpu_set_t>() * 8;
     // SAFETY: every index is below the number of bits in the set.
-    let cores: Vec<usize> = (0..bits).filter(|&core| unsafe { libc::CPU_ISSET(core, &set) }).collect();
+    let cores: Vec<usize> = (0..bits)
+        .filter(|&core| unsafe { libc::CPU_ISSET(core, &set) })
+        .collect();
     if cores.is_empty() { vec![0] } else { cores }
 }
 
@@ -45,7 +47,10 @@ pub(crate) fn pin_to(core: usize) -> bool {
 /// Whole CPUs of time the control group allows, rounded up; `None` without a bound.
 fn cgroup_quota() -> Option<usize> {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let path = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    let path = own
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))
+        .unwrap_or("/");
     let v2 = format!("/sys/fs/cgroup{}/cpu.max", path.trim_end_matches('/'));
     let text = fs::read_to_string(v2).or_else(|_| fs::read_to_string("/sys/fs/cgroup/cpu.max"));
     if let Ok(text) = text {
@@ -61,12 +66,17 @@ fn quota_of(text: &str) -> Option<usize> {
     let mut words = text.split_whitespace();
     let quota: u64 = words.next()?.parse().ok()?;
     let period: u64 = words.next()?.parse().ok().filter(|&period| period > 0)?;
-    usize::try_from(quota.div_ceil(period)).ok().map(|cpus| cpus.max(1))
+    usize::try_from(quota.div_ceil(period))
+        .ok()
+        .map(|cpus| cpus.max(1))
 }
 
 /// How many descriptors this process may have open.
 pub(crate) fn descriptors_max() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is a valid, writable rlimit.
     let status = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
     if status == 0 { limit.rlim_cur } else { 1024 }
@@ -75,7 +85,10 @@ pub(crate) fn descriptors_max() -> u64 {
 /// Raises the soft limit on descriptors as far as `wanted`, or to the hard limit; returns
 /// what holds afterwards.
 pub(crate) fn raise_descriptors(wanted: u64) -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is a valid, writable rlimit.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
         return descriptors_max();

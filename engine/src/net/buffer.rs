@@ -15,7 +15,13 @@ use std::rc::Rc;
 pub(crate) const BLOCK_BYTES: usize = 16 * 1024;
 
 /// Sizes a block may have; each is four times the one before.
-const SIZES: [usize; 5] = [BLOCK_BYTES, 64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024];
+const SIZES: [usize; 5] = [
+    BLOCK_BYTES,
+    64 * 1024,
+    256 * 1024,
+    1024 * 1024,
+    4 * 1024 * 1024,
+];
 
 /// Free blocks of each size that are kept: four to sixteen MiB of each size.
 const KEPT: [usize; 5] = [256, 64, 32, 8, 2];
@@ -43,13 +49,19 @@ impl Buffers {
             None => Vec::with_capacity(bytes),
         };
         self.lent.set(self.lent.get() + 1);
-        Buffer { bytes, home: Rc::clone(self) }
+        Buffer {
+            bytes,
+            home: Rc::clone(self),
+        }
     }
 
     /// A place for a block, with nothing in it yet.
     pub(crate) fn none(self: &Rc<Self>) -> Buffer {
         self.lent.set(self.lent.get() + 1);
-        Buffer { bytes: Vec::new(), home: Rc::clone(self) }
+        Buffer {
+            bytes: Vec::new(),
+            home: Rc::clone(self),
+        }
     }
 
     /// Lends an ordinary block.

@@ -80,7 +80,12 @@ impl Watch {
     pub(crate) fn arm(self: &Rc<Self>, after: Duration, action: Action) {
         let after_ms = u64::try_from(after.as_millis()).unwrap_or(NEVER / 2);
         // One tick on top: the clock may be a tick behind.
-        let due_ms = self.deadlines.now_ms.get().saturating_add(after_ms).saturating_add(TICK_MS);
+        let due_ms = self
+            .deadlines
+            .now_ms
+            .get()
+            .saturating_add(after_ms)
+            .saturating_add(TICK_MS);
         self.due_ms.set(due_ms);
         self.action.set(action);
         if due_ms < self.queued_ms.get() {
@@ -115,7 +120,11 @@ impl Watch {
             return;
         }
         self.cut.set(Some(cut));
-        let how = if action == Action::CloseReading { libc::SHUT_RD } else { libc::SHUT_RDWR };
+        let how = if action == Action::CloseReading {
+            libc::SHUT_RD
+        } else {
+            libc::SHUT_RDWR
+        };
         // SAFETY: `fd` is open as long as its `Stream` lives, and that disarms the watch
         // before it lets go. A socket that is not connected any more answers ENOTCONN.
         unsafe { libc::shutdown(self.fd, how) };
@@ -123,7 +132,10 @@ impl Watch {
 
     /// A handle by which `Action::Park` takes a read back; made once for a connection.
     pub(crate) fn cancel_handle(&self) -> CancelHandle {
-        self.canceller.borrow_mut().get_or_insert_with(Canceller::new).handle()
+        self.canceller
+            .borrow_mut()
+            .get_or_insert_with(Canceller::new)
+            .handle()
     }
 }
 
@@ -179,7 +191,7 @@ impl Deadlines {
         let target = now_ms / TICK_MS;
         let missed = (target - self.turned.get()).min(SLOTS as u64);
         for step in (0..missed).rev() {
-            self.look_at((target - step) as usize % SLOTS, now_ms);
+            self.look_at(slot_of(target - step), now_ms);
         }
         self.turned.set(target);
     }
@@ -207,11 +219,16 @@ impl Deadlines {
     fn queue(&self, watch: &Rc<Watch>, due_ms: u64) {
         let far_ms = self.now_ms.get() + TICK_MS * (SLOTS as u64 - 2);
         // Rounded up, and never the slot that is being looked at.
-        let tick = due_ms.min(far_ms).div_ceil(TICK_MS).max(self.now_ms.get() / TICK_MS + 1);
+        let tick = due_ms
+            .min(far_ms)
+            .div_ceil(TICK_MS)
+            .max(self.now_ms.get() / TICK_MS + 1);
         let queued_ms = tick * TICK_MS;
         watch.queued_ms.set(queued_ms);
-        self.slots.borrow_mut()[tick as usize % SLOTS]
-            .push(Entry { queued_ms, watch: Rc::clone(watch) });
+        self.slots.borrow_mut()[slot_of(tick)].push(Entry {
+            queued_ms,
+            watch: Rc::clone(watch),
+        });
     }
 
     /// Ends every connection that waits for a request, because the process stops.
@@ -226,12 +243,20 @@ impl Deadlines {
     }
 }
 
+/// The slot of the wheel for a tick.
+fn slot_of(tick: u64) -> usize {
+    usize::try_from(tick % SLOTS as u64).expect("the wheel has fewer slots than a usize counts")
+}
+
 fn unix_now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may
 mod tests {
     use super::*;
     use std::io::Read;

@@ -53,6 +53,7 @@ impl ClientWatch {
     }
 
     /// What is known of the client.
+    #[cfg(test)]
     pub(crate) fn presence(&self) -> Presence {
         self.presence.get()
     }
@@ -134,12 +135,19 @@ impl Hangups {
         });
         polled.clear();
         polled.extend(waiting.iter().map(|client| {
-            let old = client.waiting_since_ms.get().is_some_and(|since| since < now_ms);
+            let old = client
+                .waiting_since_ms
+                .get()
+                .is_some_and(|since| since < now_ms);
             // A negative descriptor is skipped by the kernel.
             let fd = if old { client.fd } else { -1 };
             // POLLRDHUP stays set once the client half-closed; then only errors are news.
             let half = client.presence.get() == Presence::HalfClosed;
-            libc::pollfd { fd, events: if half { 0 } else { libc::POLLRDHUP }, revents: 0 }
+            libc::pollfd {
+                fd,
+                events: if half { 0 } else { libc::POLLRDHUP },
+                revents: 0,
+            }
         }));
         if polled.is_empty() {
             return;
@@ -161,6 +169,7 @@ impl Hangups {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may
 mod tests {
     use super::super::deadline::Deadlines;
     use super::*;
@@ -189,8 +198,20 @@ mod tests {
         let hangups = Hangups::new();
         let client = ClientWatch::new(server_side.as_raw_fd());
         let upstream = Watch::new(provider.as_raw_fd(), &Deadlines::new());
-        hangups.watch(&client, &upstream, Some(b"HTTP/1.1 102 Processing\r\n\r\n"), 0);
-        Scene { hangups, client, upstream, server_side, client_side, _provider: provider }
+        hangups.watch(
+            &client,
+            &upstream,
+            Some(b"HTTP/1.1 102 Processing\r\n\r\n"),
+            0,
+        );
+        Scene {
+            hangups,
+            client,
+            upstream,
+            server_side,
+            client_side,
+            _provider: provider,
+        }
     }
 
     /// Ticks until the presence is as wanted; bounded, since loopback is quick but not instant.

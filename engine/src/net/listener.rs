@@ -43,7 +43,11 @@ pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr,
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -64,15 +68,17 @@ impl Listener {
         if monoio_is_epoll() {
             bound.0.set_nonblocking(true)?;
         }
-        Ok(Self { inner: TcpListener::from_std(bound.0)? })
+        Ok(Self {
+            inner: TcpListener::from_std(bound.0)?,
+        })
     }
 
     /// Waits for a client. The future must not be dropped while the thread lives: the
     /// runtime would lose the descriptor of a client that had just arrived.
-    pub(crate) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = self.inner.accept().await?;
+    pub(crate) async fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _peer) = self.inner.accept().await?;
         set_cloexec(stream.as_raw_fd());
-        Ok((stream, peer))
+        Ok(stream)
     }
 }
 
@@ -88,6 +94,7 @@ fn set_cloexec(fd: i32) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may
 mod tests {
     use super::*;
 

@@ -43,7 +43,12 @@ impl Mailbox {
         }
         // SAFETY: `fd` was just made and belongs to nobody else.
         let bell = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self { shared: Arc::new(Shared { letters: ArrayQueue::new(MAIL_MAX), bell }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                letters: ArrayQueue::new(MAIL_MAX),
+                bell,
+            }),
+        })
     }
 
     /// Puts a letter in and rings. A full box drops it and says so.
@@ -61,7 +66,10 @@ impl Mailbox {
         // The runtime watches sockets; wrapped as one, an eventfd is watched just as well.
         // Nothing socket-like is ever asked of it.
         let watched = TcpStream::from_std(std::net::TcpStream::from(bell))?;
-        Ok(Letters { shared: Arc::clone(&self.shared), watched })
+        Ok(Letters {
+            shared: Arc::clone(&self.shared),
+            watched,
+        })
     }
 }
 

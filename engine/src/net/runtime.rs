@@ -60,16 +60,23 @@ const FLAG_SETS: [Flags; 3] = [
     Flags {
         names: &["DEFER_TASKRUN", "SINGLE_ISSUER", "SUBMIT_ALL"],
         apply: |ring| {
-            ring.setup_defer_taskrun().setup_single_issuer().setup_submit_all();
+            ring.setup_defer_taskrun()
+                .setup_single_issuer()
+                .setup_submit_all();
         },
     },
     Flags {
         names: &["COOP_TASKRUN", "SINGLE_ISSUER", "SUBMIT_ALL"],
         apply: |ring| {
-            ring.setup_coop_taskrun().setup_single_issuer().setup_submit_all();
+            ring.setup_coop_taskrun()
+                .setup_single_issuer()
+                .setup_submit_all();
         },
     },
-    Flags { names: &[], apply: |_| {} },
+    Flags {
+        names: &[],
+        apply: |_| {},
+    },
 ];
 
 /// An event loop that belongs to the thread that built it.
@@ -94,23 +101,45 @@ impl EventLoop {
             for set in &FLAG_SETS {
                 match ring(set) {
                     Ok(runtime) => {
-                        let report = IoReport { kind: IoKind::IoUring, flags: set.names, passed_over };
-                        return Ok(Self { inner: Inner::Ring(runtime), report });
+                        let report = IoReport {
+                            kind: IoKind::IoUring,
+                            flags: set.names,
+                            passed_over,
+                        };
+                        return Ok(Self {
+                            inner: Inner::Ring(runtime),
+                            report,
+                        });
                     }
                     Err(fault) => {
-                        let names = if set.names.is_empty() { "no flags" } else { set.names[0] };
+                        let names = if set.names.is_empty() {
+                            "no flags"
+                        } else {
+                            set.names[0]
+                        };
                         passed_over.push(format!("io_uring with {names}: {fault}"));
                     }
                 }
             }
             if choice == IoChoice::IoUring {
                 let tried = passed_over.join("; ");
-                return Err(io::Error::other(format!("io_uring is not available: {tried}")));
+                return Err(io::Error::other(format!(
+                    "io_uring is not available: {tried}"
+                )));
             }
         }
-        let runtime = RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?;
-        let report = IoReport { kind: IoKind::Epoll, flags: &[], passed_over };
-        Ok(Self { inner: Inner::Epoll(runtime), report })
+        let runtime = RuntimeBuilder::<LegacyDriver>::new()
+            .enable_timer()
+            .build()?;
+        let report = IoReport {
+            kind: IoKind::Epoll,
+            flags: &[],
+            passed_over,
+        };
+        Ok(Self {
+            inner: Inner::Epoll(runtime),
+            report,
+        })
     }
 
     /// What is in force.
@@ -139,6 +168,7 @@ fn ring(set: &Flags) -> io::Result<Runtime<TimeDriver<IoUringDriver>>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may
 mod tests {
     use super::*;
 

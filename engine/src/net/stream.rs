@@ -50,15 +50,23 @@ impl Stream {
         let _ = socket.set_nodelay(true);
         let fd = socket.as_raw_fd();
         let (read_half, write_half) = socket.into_split();
-        let reader = Reader { half: read_half, watch: Watch::new(fd, deadlines) };
+        let reader = Reader {
+            half: read_half,
+            watch: Watch::new(fd, deadlines),
+        };
         let gather = Some(Box::new(Gather::EMPTY));
-        let writer = Writer { half: write_half, watch: Watch::new(fd, deadlines), sent: 0, gather };
+        let writer = Writer {
+            half: write_half,
+            watch: Watch::new(fd, deadlines),
+            sent: 0,
+            gather,
+        };
         Self { reader, writer }
     }
 
     /// The descriptor, for looking at the socket; it stays the stream's.
     pub(crate) fn fd(&self) -> RawFd {
-        self.reader.half.0.as_ref().get_fd()
+        self.reader.half.0.as_ref().raw_fd()
     }
 
     /// How many bytes the peer's system has acknowledged since the connection was made.
@@ -68,12 +76,12 @@ impl Stream {
 }
 
 /// The raw descriptor behind the runtime's shared cell.
-trait GetFd {
-    fn get_fd(&self) -> RawFd;
+trait RawFdOf {
+    fn raw_fd(&self) -> RawFd;
 }
 
-impl GetFd for std::cell::UnsafeCell<TcpStream> {
-    fn get_fd(&self) -> RawFd {
+impl RawFdOf for std::cell::UnsafeCell<TcpStream> {
+    fn raw_fd(&self) -> RawFd {
         // SAFETY: only the descriptor's number is read, which never changes; no reference
         // outlives this call, and the cell belongs to this thread.
         unsafe { (*self.get()).as_raw_fd() }
@@ -167,7 +175,10 @@ impl Reader {
         let bytes = std::mem::take(&mut *block);
         let end = bytes.capacity();
         let handle = self.watch.cancel_handle();
-        let (result, slice) = self.half.cancelable_read(bytes.slice_mut(0..end), handle).await;
+        let (result, slice) = self
+            .half
+            .cancelable_read(bytes.slice_mut(0..end), handle)
+            .await;
         *block = slice.into_inner();
         if let Err(fault) = &result
             && fault.raw_os_error() == Some(libc::ECANCELED)
@@ -183,7 +194,8 @@ impl Reader {
         limit: Duration,
         buffers: &Rc<Buffers>,
     ) -> Result<Buffer, Broken> {
-        self.watch.arm(limit.saturating_sub(PARK_AFTER), Action::CloseReading);
+        self.watch
+            .arm(limit.saturating_sub(PARK_AFTER), Action::CloseReading);
         self.readable().await?;
         let mut block = buffers.block();
         self.read(&mut block).await?;
@@ -259,8 +271,15 @@ impl Writer {
     ) -> Result<(), Broken> {
         let head_len = head.len();
         let total = head_len + range.len();
-        let mut gather = self.gather.take().unwrap_or_else(|| Box::new(Gather::EMPTY));
-        gather.fill(std::mem::take(&mut **head), std::mem::take(&mut **body), range.clone());
+        let mut gather = self
+            .gather
+            .take()
+            .unwrap_or_else(|| Box::new(Gather::EMPTY));
+        gather.fill(
+            std::mem::take(&mut **head),
+            std::mem::take(&mut **body),
+            range.clone(),
+        );
         let (result, returned) = self.half.writev(gather).await;
         gather = returned;
         (**head, **body) = gather.empty();
@@ -295,23 +314,38 @@ struct Gather {
 }
 
 impl Gather {
-    const NONE: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-    const EMPTY: Self =
-        Self { pieces: [Self::NONE, Self::NONE], head: Vec::new(), body: Vec::new() };
+    const NONE: libc::iovec = libc::iovec {
+        iov_base: std::ptr::null_mut(),
+        iov_len: 0,
+    };
+    const EMPTY: Self = Self {
+        pieces: [Self::NONE, Self::NONE],
+        head: Vec::new(),
+        body: Vec::new(),
+    };
 
     fn fill(&mut self, head: Vec<u8>, body: Vec<u8>, range: Range<usize>) {
         self.head = head;
         self.body = body;
         let tail = &self.body[range];
         self.pieces = [
-            libc::iovec { iov_base: self.head.as_ptr() as *mut _, iov_len: self.head.len() },
-            libc::iovec { iov_base: tail.as_ptr() as *mut _, iov_len: tail.len() },
+            libc::iovec {
+                iov_base: self.head.as_ptr() as *mut _,
+                iov_len: self.head.len(),
+            },
+            libc::iovec {
+                iov_base: tail.as_ptr() as *mut _,
+                iov_len: tail.len(),
+            },
         ];
     }
 
     fn empty(&mut self) -> (Vec<u8>, Vec<u8>) {
         self.pieces = [Self::NONE, Self::NONE];
-        (std::mem::take(&mut self.head), std::mem::take(&mut self.body))
+        (
+            std::mem::take(&mut self.head),
+            std::mem::take(&mut self.body),
+        )
     }
 }
 

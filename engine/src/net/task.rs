@@ -13,7 +13,10 @@ where
     F: Future<Output = ()> + 'static,
     P: FnOnce() + 'static + Unpin,
 {
-    drop(monoio::spawn(Caught { future: Some(Box::pin(future)), on_panic: Some(on_panic) }));
+    drop(monoio::spawn(Caught {
+        future: Some(Box::pin(future)),
+        on_panic: Some(on_panic),
+    }));
 }
 
 struct Caught<F, P> {
@@ -25,7 +28,9 @@ impl<F: Future<Output = ()>, P: FnOnce() + Unpin> Future for Caught<F, P> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(future) = self.future.as_mut() else { return Poll::Ready(()) };
+        let Some(future) = self.future.as_mut() else {
+            return Poll::Ready(());
+        };
         // The task is not looked at again after a panic, so nothing broken is seen.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
         if matches!(polled, Ok(Poll::Pending)) {
@@ -77,6 +82,7 @@ where
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may
 mod tests {
     use super::super::runtime::EventLoop;
     use super::*;

@@ -13,7 +13,9 @@ pub(crate) struct Dice {
 impl Dice {
     /// A generator that goes its own way for each seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { state: std::cell::Cell::new(seed | 1) }
+        Self {
+            state: std::cell::Cell::new(seed | 1),
+        }
     }
 
     /// A number below `bound`, which must not be 0.
@@ -73,7 +75,11 @@ mod tests {
         }
         for (place, expected) in [(0, 30_000), (1, 20_000), (2, 10_000)] {
             let off = drawn[place].abs_diff(expected);
-            assert!(off < 1_000, "place {place} was drawn {} times", drawn[place]);
+            assert!(
+                off < 1_000,
+                "place {place} was drawn {} times",
+                drawn[place]
+            );
         }
     }
 

@@ -26,7 +26,9 @@ pub(crate) async fn connect(
     }
     let mut cause = Cause::NoAddress;
     for _ in 0..origin.addresses_len().min(ADDRESSES_TRIED_MAX) {
-        let Some(address) = origin.address() else { break };
+        let Some(address) = origin.address() else {
+            break;
+        };
         match stream::connect(address, limit, &worker.deadlines).await {
             Ok(stream) => return Ok(Connection::new(stream, origin, worker.index())),
             Err(fault) => {

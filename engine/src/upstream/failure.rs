@@ -111,6 +111,11 @@ pub(crate) struct AttemptFailure {
 impl AttemptFailure {
     /// A failure before there was a connection.
     pub(crate) const fn before_connection(cause: Cause) -> Self {
-        Self { stage: Stage::Connect, cause, reused: false, bytes_accepted: 0 }
+        Self {
+            stage: Stage::Connect,
+            cause,
+            reused: false,
+            bytes_accepted: 0,
+        }
     }
 }

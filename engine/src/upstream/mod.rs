@@ -3,9 +3,9 @@
 //! Chooses among targets, keeps connections, makes new ones, and says when a
 //! failed attempt may be followed by another. It knows neither keys nor money.
 
-pub mod failure;
 pub(crate) mod balance;
 pub(crate) mod connect;
+pub mod failure;
 pub mod origin;
 pub(crate) mod pool;
 pub(crate) mod retry;

@@ -75,7 +75,10 @@ impl Origin {
         let found = (&*self.host, self.port).to_socket_addrs()?;
         let found: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
         if found.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the name has no address",
+            ));
         }
         if **self.addresses.load() != found {
             self.addresses.store(Arc::new(found));
@@ -103,7 +106,10 @@ struct Known {
 impl Origins {
     /// None yet, for a number of workers.
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, known: Mutex::default() }
+        Self {
+            workers,
+            known: Mutex::default(),
+        }
     }
 
     /// The origin of a URL, resolved once when it is new. May block on the resolver.
@@ -122,7 +128,11 @@ impl Origins {
         let mut known = self.lock();
         let id = OriginId(known.list.len());
         let (host, port) = place.clone();
-        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+        let bracketed = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.to_string()
+        };
         let origin = Arc::new(Origin {
             id,
             name: format!("{bracketed}:{port}").into(),
@@ -162,12 +172,18 @@ impl Origins {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may
 mod tests {
     use super::*;
 
     fn url(host: &str, port: u16) -> BaseUrl {
         let authority = format!("{host}:{port}").into();
-        BaseUrl { host: host.into(), port, path: "".into(), authority }
+        BaseUrl {
+            host: host.into(),
+            port,
+            path: "".into(),
+            authority,
+        }
     }
 
     #[test]

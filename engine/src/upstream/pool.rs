@@ -37,7 +37,14 @@ impl Connection {
         counters.open.add(1);
         counters.opened_total.add(1);
         let origin = Arc::clone(origin);
-        Self { stream, origin, reused: false, acknowledged_at_start, worker, idle_since_ms: 0 }
+        Self {
+            stream,
+            origin,
+            reused: false,
+            acknowledged_at_start,
+            worker,
+            idle_since_ms: 0,
+        }
     }
 
     /// Bytes of this request the peer's system took, given how many had been sent on this
@@ -99,7 +106,10 @@ impl Pools {
     pub(crate) fn tick(&self, now_ms: u64) {
         let mut idle = self.idle.borrow_mut();
         let mut polled = self.polled.borrow_mut();
-        for connections in idle.iter_mut().filter(|connections| !connections.is_empty()) {
+        for connections in idle
+            .iter_mut()
+            .filter(|connections| !connections.is_empty())
+        {
             polled.clear();
             polled.extend(connections.iter().map(|connection| libc::pollfd {
                 fd: connection.stream.fd(),

@@ -35,7 +35,12 @@ mod tests {
 
     #[track_caller]
     fn check(stage: Stage, cause: Cause, reused: bool, accepted: u64, expected: [bool; 2]) {
-        let failure = AttemptFailure { stage, cause, reused, bytes_accepted: accepted };
+        let failure = AttemptFailure {
+            stage,
+            cause,
+            reused,
+            bytes_accepted: accepted,
+        };
         let decided = [may_retry(&failure, false), may_retry(&failure, true)];
         assert_eq!(decided, expected, "[as it is, idempotent] for {failure:?}");
     }
@@ -62,7 +67,13 @@ mod tests {
         check(Stage::Send, Cause::Reset, false, 0, [false, false]);
         check(Stage::AwaitHead, Cause::TimedOut, true, 450, [false, false]);
         check(Stage::AwaitHead, Cause::TimedOut, true, 0, [false, false]);
-        check(Stage::AwaitHead, Cause::Malformed, true, 450, [false, false]);
+        check(
+            Stage::AwaitHead,
+            Cause::Malformed,
+            true,
+            450,
+            [false, false],
+        );
         check(Stage::Relay, Cause::Closed, true, 450, [false, false]);
         check(Stage::Relay, Cause::Reset, true, 0, [false, false]);
     }

@@ -72,11 +72,9 @@ impl Client {
     pub(super) async fn live(mut self) {
         let shared = Rc::clone(&self.shared);
         let dispatch = &shared.dispatch;
-        if dispatch.is_opening() {
-            // A failure will be met again, and counted, with the first arrival.
-            let _ = self.connect().await;
-            dispatch.opened();
-        }
+        // A failure will be met again, and counted, with the first arrival.
+        let _ = self.connect().await;
+        dispatch.opened();
         while let Some(arrival) = dispatch.next(&self.seat).await {
             let outcome = self.exchange(arrival).await;
             let overdue = self.seat.clear_deadline();

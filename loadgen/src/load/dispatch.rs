@@ -20,6 +20,12 @@ use super::record::Record;
 use super::schedule::Schedule;
 use crate::net::Leash;
 
+/// Connections of one thread that are being made at once.
+///
+/// A stall makes every arrival want a new one; to make hundreds in one go would keep the thread
+/// from the answers that are coming in meanwhile.
+const CONNECTS_MAX: usize = 32;
+
 /// How long the pacer sleeps when only connections that become free can help.
 const STARVED_PAUSE: Duration = Duration::from_millis(1);
 
@@ -114,6 +120,7 @@ pub(super) struct Dispatch {
     waiting: RefCell<Vec<Rc<Seat>>>,
     /// Connections whose tasks have not ended.
     live: Cell<usize>,
+    /// Those among them that have not connected for the first time.
     opening: Cell<usize>,
     record: RefCell<Record>,
 }
@@ -162,23 +169,16 @@ impl Dispatch {
         let seat = Rc::new(Seat::default());
         self.seats.borrow_mut().push(Rc::clone(&seat));
         self.live.set(self.live.get() + 1);
-        if self.phase.get() == Phase::Opening {
-            self.opening.set(self.opening.get() + 1);
-        }
+        self.opening.set(self.opening.get() + 1);
         seat
     }
 
-    /// Whether a new connection should connect at once, and then say so with [`Dispatch::opened`].
-    pub(super) fn is_opening(&self) -> bool {
-        self.phase.get() == Phase::Opening
-    }
-
-    /// One of the first connections is there, or could not be made.
+    /// A new connection is there, or could not be made.
     pub(super) fn opened(&self) {
         self.opening.set(self.opening.get() - 1);
     }
 
-    /// How many of the first connections are still being made.
+    /// How many new connections are still being made.
     pub(super) fn opening(&self) -> usize {
         self.opening.get()
     }
@@ -296,16 +296,17 @@ impl Dispatch {
         }
         schedule.advance();
         let mut record = self.record();
-        if self.is_full() && self.waiting.borrow().is_empty() {
-            record.late += 1;
-        } else {
+        if self.may_grow() || !self.waiting.borrow().is_empty() {
             record.lag.add(now - intended);
+        } else {
+            record.late += 1;
         }
         Some(Arrival { intended })
     }
 
-    fn is_full(&self) -> bool {
-        self.live.get() >= self.connections_max
+    /// Whether an arrival that finds no connection waiting gets a new one.
+    fn may_grow(&self) -> bool {
+        self.live.get() < self.connections_max && self.opening.get() < CONNECTS_MAX
     }
 
     /// Hands out arrivals that are due to connections that wait, in an open loop.
@@ -326,10 +327,10 @@ impl Dispatch {
             let waiting = self.waiting.borrow().last().cloned();
             let Some(seat) = waiting else {
                 // A connection that becomes free takes it by itself.
-                return if self.is_full() {
-                    Pace::Sleep(now + STARVED_PAUSE)
-                } else {
+                return if self.may_grow() {
                     Pace::Connect
+                } else {
+                    Pace::Sleep(now + STARVED_PAUSE)
                 };
             };
             // Taken while the seat still waits: that is how the lag is known to be ours.

@@ -127,7 +127,8 @@ mod tests {
         data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n\
         data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\r\n\r\n\
         data: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n\n\
-        data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"{\"}}]}}]}\n\n\
+        data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"{\"}}]}}]}\n\
+        \n\
         data: {\"choices\":[{\"delta\":{}}]}\n\n\
         data: [DONE]\n\n";
 

@@ -218,7 +218,8 @@ impl Report {
             self.valid = false;
             self.warnings.push(format!(
                 "INVALID: the generator was the bottleneck: its own lag is {} at p99, the latency \
-                 {} (threads up to {:.0}% busy); use more threads, a lower rate or a quieter machine",
+                 {} (threads up to {:.0}% busy); use more threads, a lower rate or a quieter \
+                 machine",
                 show_micros(lag),
                 show_micros(headline),
                 busiest * 100.0

@@ -19,8 +19,8 @@ pub(super) struct Schedule {
 
 #[derive(Clone, Debug)]
 enum Gaps {
-    /// The `index`th arrival of this thread is the `index * stride + offset`th of the plan; computed
-    /// afresh each time, so that no error adds up.
+    /// The `index`th arrival of this thread is the `index * stride + offset`th of the plan;
+    /// computed afresh each time, so that no error adds up.
     Constant {
         index: u64,
         stride: u64,

@@ -11,7 +11,7 @@ use super::openai::ask::{Ask, EmbeddingsAsk};
 use super::openai::event::{DONE, Events, Kind};
 use super::openai::{Stamp, Usage};
 use super::options::Fault;
-use super::request::{Request, Route, model_id};
+use super::request::{Request, Route, model_id, percent_decoded};
 use super::rest::{self, PATTERN, Sum};
 use super::room::Room;
 use super::script::Script;
@@ -55,7 +55,7 @@ fn draft_plain(conn: &mut Connection, room: &Room, route: Route, body: Sum) -> u
         Route::Models => answer::models(draft),
         Route::Model => {
             let path = String::from_utf8_lossy(&conn.notes.path);
-            answer::model(draft, model_id(&path).unwrap_or("mock"));
+            answer::model(draft, &percent_decoded(model_id(&path).unwrap_or("mock")));
         }
         Route::Status(status @ (204 | 304)) => return status,
         Route::Status(status) => {

@@ -97,13 +97,17 @@ fn start_on(io: Io, options: MockOptions) -> io::Result<RunningMock> {
     }
     let (ready, readies) = mpsc::channel();
     for (index, listener) in listeners.into_iter().enumerate() {
-        let (tallies, stop) = (Arc::clone(&running.tallies), Arc::clone(&running.stop));
-        let ready = ready.clone();
-        let life = move || run_thread(io, options.pace, tallies, index, listener, &stop, &ready);
-        let name = format!("mock-{index}");
-        running
-            .threads
-            .push(std::thread::Builder::new().name(name).spawn(life)?);
+        let beginning = Beginning {
+            io,
+            pace: options.pace,
+            tallies: Arc::clone(&running.tallies),
+            index,
+            listener,
+            stop: Arc::clone(&running.stop),
+            ready: ready.clone(),
+        };
+        let thread = std::thread::Builder::new().name(format!("mock-{index}"));
+        running.threads.push(thread.spawn(|| beginning.live())?);
     }
     drop(ready);
     for _ in 0..threads {
@@ -113,30 +117,43 @@ fn start_on(io: Io, options: MockOptions) -> io::Result<RunningMock> {
     Ok(running)
 }
 
-/// The life of one thread; says once whether it listens.
-fn run_thread(
+/// What a thread needs to begin.
+struct Beginning {
     io: Io,
     pace: Pace,
     tallies: Arc<[Tally]>,
+    /// Which of the tallies is its own.
     index: usize,
     listener: std::net::TcpListener,
-    stop: &Ringer,
-    ready: &mpsc::Sender<io::Result<()>>,
-) {
-    let ran = net::run(io, || async {
-        let (listener, bell) = match (net::Listener::new(listener), stop.bell()) {
-            (Ok(listener), Ok(bell)) => (listener, bell),
-            (Err(error), _) | (_, Err(error)) => return Err(error),
-        };
-        // Nobody listens when another thread has failed to start; then the bell will ring.
-        let _ = ready.send(Ok(()));
-        Rc::new(Room::new(pace, tallies, index))
-            .live(listener, bell)
-            .await;
-        Ok(())
-    });
-    if let Err(error) = ran.and_then(|ran| ran) {
-        let _ = ready.send(Err(error));
+    stop: Arc<Ringer>,
+    /// Told once whether the thread listens.
+    ready: mpsc::Sender<io::Result<()>>,
+}
+
+impl Beginning {
+    /// The life of the thread.
+    fn live(self) {
+        let Self {
+            io,
+            pace,
+            tallies,
+            index,
+            listener,
+            stop,
+            ready,
+        } = self;
+        let ran = net::run(io, || async {
+            let (listener, bell) = (net::Listener::new(listener)?, stop.bell()?);
+            // Nobody hears it when another thread has failed to start; then the bell will ring.
+            let _ = ready.send(Ok(()));
+            Rc::new(Room::new(pace, tallies, index))
+                .live(listener, bell)
+                .await;
+            Ok(())
+        });
+        if let Err(error) = ran.and_then(|ran| ran) {
+            let _ = ready.send(Err(error));
+        }
     }
 }
 

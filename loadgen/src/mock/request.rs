@@ -94,6 +94,28 @@ pub(super) fn model_id(path: &str) -> Option<&str> {
     (!id.is_empty()).then_some(id)
 }
 
+/// Undoes percent-encoding (RFC 3986 §2.1), which clients use for the slashes of an id.
+pub(super) fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after
+            .first_chunk::<2>()
+            .and_then(|two| std::str::from_utf8(two).ok());
+        match digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(decoded) if byte == b'%' => {
+                bytes.push(decoded);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// What is kept of a head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
@@ -193,6 +215,14 @@ mod tests {
         check("GET", "/v1/chat/completions", Route::WrongMethod);
         check("POST", "/v1/models", Route::WrongMethod);
         check("GET", "/__mock/reset", Route::WrongMethod);
+    }
+
+    #[test]
+    fn percent_encoding_is_undone_where_it_is_whole() {
+        assert_eq!(percent_decoded("a%2Fb"), "a/b");
+        assert_eq!(percent_decoded("%C3%A9"), "é");
+        assert_eq!(percent_decoded("50%"), "50%");
+        assert_eq!(percent_decoded("%zz%2"), "%zz%2");
     }
 
     #[test]

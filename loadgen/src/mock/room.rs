@@ -33,6 +33,8 @@ pub(super) struct Room {
     dice: RefCell<Dice>,
     ids: Cell<u64>,
     date: RefCell<Date>,
+    /// Connections there have been.
+    accepted: Cell<u64>,
     /// Every connection by its number, to be cut when we stop.
     leashes: RefCell<HashMap<u64, Leash>>,
     stopping: Cell<bool>,
@@ -55,6 +57,7 @@ impl Room {
             // Far enough apart that the ids of two threads never meet.
             ids: Cell::new((index as u64 + 1) << 40),
             date: RefCell::default(),
+            accepted: Cell::new(0),
             leashes: RefCell::default(),
             stopping: Cell::new(false),
         }
@@ -110,11 +113,13 @@ impl Room {
     /// Accepts and serves connections until the bell is rung and the last of them is gone.
     pub(super) async fn live(self: Rc<Self>, listener: Listener, bell: Bell) {
         let listener = Rc::new(listener);
-        spawn(Rc::clone(&self).accept(Rc::clone(&listener)));
+        for _ in 0..listener.acceptors() {
+            spawn(Rc::clone(&self).accept(Rc::clone(&listener)));
+        }
         bell.rung().await;
         self.stopping.set(true);
         listener.close();
-        // The accepting task holds the other end of the listener; the port is free when both go.
+        // The accepting tasks hold the listener as well; the port is free when all have gone.
         for _ in 0..STOP_CHECKS_MAX {
             self.leashes.borrow().values().for_each(Leash::cut);
             if self.leashes.borrow().is_empty() && Rc::strong_count(&listener) == 1 {
@@ -128,9 +133,10 @@ impl Room {
     }
 
     async fn accept(self: Rc<Self>, listener: Rc<Listener>) {
-        for number in 0.. {
+        loop {
             match listener.accept().await {
                 Ok(stream) if !self.stopping.get() => {
+                    let number = self.accepted.replace(self.accepted.get() + 1);
                     self.leashes.borrow_mut().insert(number, stream.leash());
                     spawn(Rc::clone(&self).serve(stream, number));
                 }

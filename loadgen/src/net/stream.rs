@@ -41,6 +41,10 @@ pub(crate) fn bind(address: SocketAddr, shared: bool) -> io::Result<std::net::Tc
     Ok(socket.into())
 }
 
+/// Accepts that are asked of the ring at once, so that a burst of connections does not come in one
+/// to a turn of the loop; arbitrary, more gain nothing measurable.
+const ACCEPTS: usize = 16;
+
 /// A listening socket on the calling thread's loop.
 pub(crate) struct Listener {
     inner: TcpListener,
@@ -57,6 +61,17 @@ impl Listener {
         Ok(Self {
             inner: TcpListener::from_std(bound)?,
         })
+    }
+
+    /// How many tasks should wait in [`Listener::accept`] at once.
+    ///
+    /// One on epoll, where the loop remembers a single waiter and takes all there is at once.
+    pub(crate) fn acceptors(&self) -> usize {
+        if monoio::utils::is_legacy() {
+            1
+        } else {
+            ACCEPTS
+        }
     }
 
     /// Waits for a connection.

@@ -1,6 +1,7 @@
 //! A client that shows every byte: plain sockets, no HTTP library, read limits instead of hangs.
 
-#![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; a failed step fails the test
+// Each test file uses its part; a failed step fails the test.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +14,7 @@ use tollring_loadgen::mock::{self, MockOptions, MockStats, Pace, RunningMock};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A mock with a pace, on one thread.
-pub fn mock(pace: Pace) -> RunningMock {
+pub(crate) fn mock(pace: Pace) -> RunningMock {
     mock::start(MockOptions {
         pace,
         ..MockOptions::default()
@@ -22,39 +23,39 @@ pub fn mock(pace: Pace) -> RunningMock {
 }
 
 /// A request with a body, as it goes over the wire.
-pub fn post(path: &str, body: &str) -> String {
+pub(crate) fn post(path: &str, body: &str) -> String {
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\nhost: mock\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
 /// A request without one.
-pub fn get(path: &str) -> String {
+pub(crate) fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: mock\r\n\r\n")
 }
 
 /// A chat request's body.
-pub fn chat(model: &str, more: &str) -> String {
+pub(crate) fn chat(model: &str, more: &str) -> String {
     format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"12345678"}}]{more}}}"#)
 }
 
 /// An answer, its body freed of chunks.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// The body as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error} in {}", String::from_utf8_lossy(&self.body)))
     }
 
     /// The data of each event.
-    pub fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         let text = std::str::from_utf8(&self.body).unwrap();
         let lines = text.lines().filter_map(|line| line.strip_prefix("data: "));
         lines.map(str::to_owned).collect()
@@ -62,13 +63,13 @@ impl Answer {
 }
 
 /// A connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     waiting: Vec<u8>,
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -79,20 +80,20 @@ impl Client {
         }
     }
 
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
     /// Sends a request and reads its answer.
     #[track_caller]
-    pub fn ask(&mut self, request: impl AsRef<[u8]>) -> Answer {
+    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> Answer {
         self.send(request);
         self.answer()
     }
 
     /// Reads one answer to its end.
     #[track_caller]
-    pub fn answer(&mut self) -> Answer {
+    pub(crate) fn answer(&mut self) -> Answer {
         let head = self.until(b"\r\n\r\n");
         let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
         let status = head[9..12].parse().unwrap();
@@ -135,14 +136,14 @@ impl Client {
     }
 
     /// Everything there still is.
-    pub fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.read() > 0 {}
         std::mem::take(&mut self.waiting)
     }
 
     /// Everything up to and with `mark`.
     #[track_caller]
-    pub fn until(&mut self, mark: &[u8]) -> Vec<u8> {
+    pub(crate) fn until(&mut self, mark: &[u8]) -> Vec<u8> {
         loop {
             let found = self
                 .waiting
@@ -171,13 +172,13 @@ impl Client {
 
 /// Asks on a connection of its own.
 #[track_caller]
-pub fn ask(mock: &RunningMock, request: impl AsRef<[u8]>) -> Answer {
+pub(crate) fn ask(mock: &RunningMock, request: impl AsRef<[u8]>) -> Answer {
     Client::connect(mock.address()).ask(request)
 }
 
 /// Waits until the counts are as they should be.
 #[track_caller]
-pub fn until_stats(mock: &RunningMock, are_right: impl Fn(&MockStats) -> bool) -> MockStats {
+pub(crate) fn until_stats(mock: &RunningMock, are_right: impl Fn(&MockStats) -> bool) -> MockStats {
     let begun = Instant::now();
     loop {
         let stats = mock.stats();

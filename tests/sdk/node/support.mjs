@@ -61,7 +61,7 @@ export async function startGateway() {
     );
     const env = { ...process.env, MOCK_URL: mock, AIMOCK_URL: aimock, FAKELLM_URL: fakellm };
     const serve = ["serve", "--json", "-c", join(SDK, "site.toml")];
-    const line = await start(started, BINARY, serve, /^(\{"gateway".*\})\s*$/, env);
+    const line = await start(started, BINARY, serve, /^(\{.*"gateway".*\})\s*$/, env);
     const ready = JSON.parse(line);
     return new Gateway(started, ready.gateway, ready.admin, mock);
   } catch (fault) {

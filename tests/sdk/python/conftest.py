@@ -155,7 +155,7 @@ def gateway() -> Iterator[Gateway]:
             providers[name] = started[-1].ready
             environment[f"{name.upper()}_URL"] = providers[name]
         serve = [BINARY, "serve", "--json", "-c", str(SDK / "site.toml")]
-        started.append(Process(serve, r'^(\{"gateway".*\})\s*$', env=environment))
+        started.append(Process(serve, r'^(\{.*"gateway".*\})\s*$', env=environment))
         ready = json.loads(started[-1].ready)
         yield Gateway(ready["gateway"], ready["admin"], providers)
     finally:

@@ -181,7 +181,7 @@ impl StreamMeter {
     }
 
     /// The stream has ended as its framing said: appends what is held back of an event that has no
-    /// blank line. It counts all the same, and goes the way of all usage chunks if it is one.
+    /// blank line, unless it is the usage chunk. There is none but when stripping.
     ///
     /// A stream that was cut short is not finished, so that half an event does not leave.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
@@ -227,16 +227,16 @@ impl StreamMeter {
         self.event.reset();
     }
 
-    /// What the provider says was used: the last `usage` of a whole event. None where there was
+    /// What the provider says was used: the last `usage` that has passed. None where there was
     /// none so far, or none to be believed.
     pub fn usage(&self) -> Option<Usage> {
-        self.usage
+        self.event.answer.usage().or(self.usage)
     }
 
     /// Whether the provider sent a usage that cannot be believed: it is negative, not whole, past
     /// 2^53, incomplete or no number.
     pub fn usage_implausible(&self) -> bool {
-        self.implausible
+        self.implausible || self.event.answer.is_implausible()
     }
 
     /// Output tokens by our own count so far, for a caller that hangs up or a stream without
@@ -250,12 +250,12 @@ impl StreamMeter {
 
     /// Whether the stream has ended as a good one does, with `data: [DONE]`.
     pub fn done_seen(&self) -> bool {
-        self.done
+        self.done || self.event.is_done()
     }
 
     /// Whether the provider has sent an error in the middle of the stream.
     pub fn error_seen(&self) -> bool {
-        self.error
+        self.error || self.event.answer.is_error()
     }
 
     /// Whether what has gone to the caller so far is whole events. Where it is not, there must be a

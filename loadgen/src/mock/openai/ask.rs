@@ -409,7 +409,7 @@ mod tests {
         for body in [
             r#"{"messages":[{"role":"user","content":"12345678"}]}"#,
             r#"{"messages":[{"content":[{"type":"text","text":"1234"}]},{"content":"5678"}]}"#,
-            r#"{"model":"any","user":"someone else","messages":[{"role":"a","content":"12345678"}]}"#,
+            r#"{"model":"any","user":"me","messages":[{"role":"a","content":"12345678"}]}"#,
             r#"{"prompt":"12345678"}"#,
             r#"{"prompt":["1234","5678"]}"#,
             r#"{"prompt":[11, 12]}"#,

@@ -268,6 +268,21 @@ fn a_tail_that_is_cut_short_is_passed_on_as_it_is() {
 }
 
 #[test]
+fn what_an_event_without_its_blank_line_says_is_known() {
+    let mut meter = StreamMeter::new();
+    meter.observe(USAGE.as_bytes());
+    assert_eq!(meter.usage().map(|usage| usage.output), Some(2));
+    meter.reset(false);
+    meter.observe(b"data: [DONE]\n");
+    assert!(meter.done_seen());
+    meter.reset(false);
+    meter.observe(b"data: {\"error\":{\"usage\":1}");
+    assert!(meter.error_seen());
+    meter.reset(false);
+    assert!(!meter.done_seen() && !meter.error_seen() && meter.usage().is_none());
+}
+
+#[test]
 fn the_count_grows_with_every_event_that_has_text() {
     let mut meter = StreamMeter::new();
     for (text, counted) in [
