@@ -18,7 +18,8 @@ pub(crate) fn run(args: &CheckArgs) -> ExitCode {
     match (load(&args.config), args.format) {
         (Ok(snapshot), Format::Text) => {
             say(&format!(
-                "{path}: good ({} providers, {} models, {} services, {} tenants, {} keys, {} limits)",
+                "{path}: good ({} providers, {} models, {} services, {} tenants, {} keys, \
+                 {} limits)",
                 snapshot.providers.len(),
                 snapshot.models.len(),
                 snapshot.services.len(),

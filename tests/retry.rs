@@ -8,6 +8,7 @@
 
 mod support;
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -239,11 +240,16 @@ fn a_chunked_answer_cut_short_is_never_ended_with_a_clean_last_chunk() {
 
 #[test]
 fn a_kept_connection_the_provider_has_closed_is_replaced_without_the_caller_noticing() {
-    // Each connection answers one request and closes, without having said that it would.
-    let provider = Provider::start(|mut peer| {
+    // Each connection answers one request and closes, without having said that it would. A
+    // request that arrives while it closes is answered by a reset, which does not tell whether
+    // it was read, and is rightly not sent again; so each waits until the close is over.
+    let (told, closed) = mpsc::channel();
+    let provider = Provider::start(move |mut peer| {
         if peer.call().is_some() {
             let _ = peer.send(openai::answer_using(11, 7));
         }
+        drop(peer);
+        let _ = told.send(());
     });
     let site = Site::with_acme(&provider.url()).set("server", "workers", "1");
     let gateway = Gateway::start(&site);
@@ -252,6 +258,7 @@ fn a_kept_connection_the_provider_has_closed_is_replaced_without_the_caller_noti
         let request = Request::post(CHAT, openai::chat("m", json!({}))).key(ACME);
         let answer = client.ask(&request);
         assert_eq!(answer.status, 200, "request {count}: {}", answer.describe());
+        closed.recv().expect("the provider closes after each answer");
     }
     assert_eq!(provider.calls_total(), 20);
     assert_eq!(gateway.bucket_at_rest(ACME, "requests").used, 20);

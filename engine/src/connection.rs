@@ -176,7 +176,7 @@ pub(crate) async fn serve(mut connection: Connection) {
         let rest = desk.intake.rest;
         let mut inbox = std::mem::replace(&mut desk.intake.inbox, worker.buffers.none());
         worker.desks.take_back(desk, &worker.buffers);
-        if after != After::Next {
+        if after != After::Next || worker.draining.get() {
             return;
         }
         if rest < inbox.len() {

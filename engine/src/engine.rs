@@ -28,6 +28,12 @@ const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 /// here; files, listeners, rings, eventfds and the admin port are.
 const DESCRIPTORS_OWN: u64 = 128;
 
+/// How long the last words to clients may take when the drain limit has passed.
+const CUT_LIMIT: Duration = Duration::from_secs(2);
+
+/// How often a drain looks whether everyone has gone.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// What workers and their keeper share.
 pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
@@ -209,27 +215,40 @@ impl Engine {
         (version, changes)
     }
 
-    /// Tells every worker to end idle connections and to finish the others; waits until
-    /// nothing is in flight, or for `limit`. Says whether everything was finished.
+    /// Tells every worker to end idle connections and to finish the others, and waits until
+    /// nothing is left. What is not finished after `limit` is ended with the words that fit:
+    /// a stream gets an error event. Says whether everything was finished.
     pub fn drain(&self, limit: Duration) -> bool {
-        self.mailboxes.iter().for_each(|mailbox| {
-            mailbox.send(Letter::Drain);
-        });
+        self.tell(Letter::Drain);
+        if self.is_empty_within(limit) {
+            return true;
+        }
+        self.tell(Letter::Cut);
+        self.is_empty_within(CUT_LIMIT);
+        false
+    }
+
+    fn tell(&self, letter: Letter) {
+        for mailbox in &self.mailboxes {
+            // A full mailbox already holds a letter that says the same or more.
+            mailbox.send(letter);
+        }
+    }
+
+    fn is_empty_within(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         while self.connections() > 0 {
             if Instant::now() >= deadline {
                 return false;
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(LOOK_EVERY);
         }
         true
     }
 
     /// Ends the workers, finished or not, and waits for their threads.
     pub fn stop(&self) {
-        self.mailboxes.iter().for_each(|mailbox| {
-            mailbox.send(Letter::Stop);
-        });
+        self.tell(Letter::Stop);
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

@@ -17,6 +17,7 @@ use tollring_ledger::{UnixMillis, WorkerSlot};
 use crate::connection::{self, Connection, Desks};
 use crate::counters::Counters;
 use crate::engine::Shared;
+use crate::exchange::headroom::Headroom;
 use crate::live::InForce;
 use crate::net::deadline::TICK_MS;
 use crate::net::listener::Bound;
@@ -42,6 +43,7 @@ pub(crate) struct Worker {
     pub(crate) hangups: Rc<Hangups>,
     pub(crate) pools: Rc<Pools>,
     pub(crate) desks: Desks,
+    pub(crate) headroom: Headroom,
     pub(crate) dice: Dice,
     pub(crate) draining: Cell<bool>,
     requests: Cell<u64>,
@@ -61,6 +63,7 @@ impl Worker {
             hangups: Hangups::new(),
             pools: Pools::new(),
             desks: Desks::default(),
+            headroom: Headroom::default(),
             dice: Dice::new(u64::from_ne_bytes(seed)),
             draining: Cell::new(false),
             requests: Cell::new(0),
@@ -207,6 +210,7 @@ pub(crate) fn run(event_loop: &mut EventLoop, start: Start) -> io::Result<()> {
         loop {
             match letters.next().await? {
                 Letter::Drain => worker.drain(),
+                Letter::Cut => worker.deadlines.end_all(),
                 Letter::Stop => return Ok(()),
             }
         }

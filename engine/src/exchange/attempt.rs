@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
-use tollring_config::{ModelId, UpstreamTimeouts};
-use tollring_http1::{HeadLimits, Method, Parsed, Version};
+use tollring_config::{ModelId, ServiceId, UpstreamTimeouts};
+use tollring_dialects::openai::{Ask, Endpoint};
+use tollring_http1::{HeadLimits, Method, Parsed, Span, Version};
 
 use super::relay::Downlink;
 use super::route::Call;
 use super::settle::{Bill, cause_of_cut};
 use super::{Exchange, compose};
-use crate::live::{Live, TargetPlan};
+use crate::live::{Live, TargetPlan, UpstreamPlan};
 use crate::net::deadline::Action;
 use crate::net::stream::Broken;
 use crate::upstream::balance::{draw, place_at};
@@ -56,73 +57,89 @@ pub(super) async fn dispatch(
             endpoint,
             model,
             ask,
-        } => {
-            let mut targets = Targets::new(*model, live, exchange);
-            let mut next = targets.next(live);
-            let mut fresh = false;
-            let mut last = AttemptFailure::before_connection(Cause::NoAddress);
-            for _ in 0..ATTEMPTS_MAX {
-                let Some((model, target)) = next else { break };
-                compose::completion(exchange, target, *endpoint, ask);
-                bill.served_by(live.config.models[model.index()].price);
-                let more = targets.clone().next(live).is_some();
-                let to = To {
-                    origin: &target.origin,
-                    timeouts: target.timeouts,
-                    cancel_stops_billing: target.cancel_stops_billing,
-                };
-                last = match once(exchange, to, fresh).await {
-                    Ok(arrived) => match declined(exchange) {
-                        Some(Declined::ForUs) => declined_failure(&arrived.connection),
-                        Some(Declined::ForNow) if more => declined_failure(&arrived.connection),
-                        _ => return Ok(arrived),
-                    },
-                    Err(failure) => failure,
-                };
-                exchange.worker.counters().failed(last.stage, last.cause);
-                if !may_retry(&last, false) {
-                    return Err(last);
-                }
-                // A kept connection that was dead says nothing of the target.
-                fresh = last.reused && last.cause != Cause::Declined;
-                if !fresh {
-                    next = targets.next(live);
-                }
-            }
-            Err(last)
-        }
+        } => ask_a_model(exchange, live, (*endpoint, *model, ask), bill).await,
         Call::Service { service, own_key } => {
-            let upstreams = live.upstreams(*service);
-            let timeouts = live.config.services[service.index()].timeouts;
-            let first = draw(upstreams.iter().map(|_| 1), &exchange.worker.dice);
-            let idempotent = is_idempotent(exchange.facts.method);
-            let (mut turn, mut fresh) = (0, false);
-            let mut last = AttemptFailure::before_connection(Cause::NoAddress);
-            for _ in 0..ATTEMPTS_MAX {
-                let Some(place) = place_at(turn, first, upstreams.len()) else {
-                    break;
-                };
-                let upstream = &upstreams[place];
-                compose::service(exchange, upstream, *own_key);
-                let to = To {
-                    origin: &upstream.origin,
-                    timeouts,
-                    cancel_stops_billing: true,
-                };
-                last = match once(exchange, to, fresh).await {
-                    Ok(arrived) => return Ok(arrived),
-                    Err(failure) => failure,
-                };
-                exchange.worker.counters().failed(last.stage, last.cause);
-                if !may_retry(&last, idempotent) {
-                    return Err(last);
-                }
-                fresh = last.reused;
-                turn += usize::from(!fresh);
-            }
-            Err(last)
+            ask_a_service(exchange, live, *service, *own_key).await
         }
     }
+}
+
+async fn ask_a_model(
+    exchange: &mut Exchange<'_>,
+    live: &Live,
+    (endpoint, model, ask): (Endpoint, ModelId, &Ask),
+    bill: &mut Bill<'_>,
+) -> Result<Arrived, AttemptFailure> {
+    let mut targets = Targets::new(model, live, exchange);
+    let mut next = targets.next(live);
+    let mut fresh = false;
+    let mut last = AttemptFailure::before_connection(Cause::NoAddress);
+    for _ in 0..ATTEMPTS_MAX {
+        let Some((model, target)) = next else { break };
+        compose::completion(exchange, target, endpoint, ask);
+        bill.served_by(live.config.models[model.index()].price);
+        let more = targets.clone().next(live).is_some();
+        last = match once(exchange, To::target(target), fresh).await {
+            Ok(arrived) => match declined(exchange) {
+                Some(Declined::ForUs) => declined_failure(&arrived.connection),
+                Some(Declined::ForNow) if more => declined_failure(&arrived.connection),
+                _ => return Ok(arrived),
+            },
+            Err(failure) => failure,
+        };
+        failed(exchange, &last);
+        if !may_retry(&last, false) {
+            return Err(last);
+        }
+        // A kept connection that was dead says nothing of the target.
+        fresh = last.reused && last.cause != Cause::Declined;
+        if !fresh {
+            next = targets.next(live);
+        }
+    }
+    Err(last)
+}
+
+async fn ask_a_service(
+    exchange: &mut Exchange<'_>,
+    live: &Live,
+    service: ServiceId,
+    own_key: Option<Span>,
+) -> Result<Arrived, AttemptFailure> {
+    let upstreams = live.upstreams(service);
+    let timeouts = live.config.services[service.index()].timeouts;
+    let first = draw(upstreams.iter().map(|_| 1), &exchange.worker.dice);
+    let idempotent = is_idempotent(exchange.facts.method);
+    let (mut turn, mut fresh) = (0, false);
+    let mut last = AttemptFailure::before_connection(Cause::NoAddress);
+    for _ in 0..ATTEMPTS_MAX {
+        let Some(place) = place_at(turn, first, upstreams.len()) else {
+            break;
+        };
+        let upstream = &upstreams[place];
+        compose::service(exchange, upstream, own_key);
+        last = match once(exchange, To::upstream(upstream, timeouts), fresh).await {
+            Ok(arrived) => return Ok(arrived),
+            Err(failure) => failure,
+        };
+        failed(exchange, &last);
+        if !may_retry(&last, idempotent) {
+            return Err(last);
+        }
+        fresh = last.reused;
+        turn += usize::from(!fresh);
+    }
+    Err(last)
+}
+
+/// Counts a failed attempt, and tells it to whoever looks closely.
+fn failed(exchange: &Exchange<'_>, failure: &AttemptFailure) {
+    exchange
+        .worker
+        .counters()
+        .failed(failure.stage, failure.cause);
+    let request = exchange.facts.id.as_str();
+    tracing::debug!(request, ?failure, "an attempt failed");
 }
 
 /// Whom one attempt is made to.
@@ -131,6 +148,30 @@ pub(super) struct To<'a> {
     pub(super) origin: &'a Arc<Origin>,
     pub(super) timeouts: UpstreamTimeouts,
     pub(super) cancel_stops_billing: bool,
+}
+
+impl<'a> To<'a> {
+    fn target(target: &'a TargetPlan) -> Self {
+        let TargetPlan {
+            origin,
+            timeouts,
+            cancel_stops_billing,
+            ..
+        } = target;
+        Self {
+            origin,
+            timeouts: *timeouts,
+            cancel_stops_billing: *cancel_stops_billing,
+        }
+    }
+
+    fn upstream(upstream: &'a UpstreamPlan, timeouts: UpstreamTimeouts) -> Self {
+        Self {
+            origin: &upstream.origin,
+            timeouts,
+            cancel_stops_billing: true,
+        }
+    }
 }
 
 /// An upstream connection on which an answer has begun.

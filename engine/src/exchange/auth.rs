@@ -5,7 +5,7 @@
 //! places; each is looked into, and the first that is there counts.
 
 use sha2::{Digest, Sha256};
-use tollring_config::{KeyId, TenantId};
+use tollring_config::KeyId;
 use tollring_http1::{Known, Span};
 
 use super::Exchange;
@@ -15,9 +15,8 @@ use crate::live::Live;
 
 /// Whose request it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Caller {
+pub(crate) struct Caller {
     pub(super) key: KeyId,
-    pub(super) tenant: TenantId,
 }
 
 /// The caller of a request; `None` where the place wants no key.
@@ -46,10 +45,7 @@ pub(super) fn caller(
     if live.config.tenants[issued.tenant.index()].suspended {
         return Err(Refusal::TenantSuspended);
     }
-    Ok(Some(Caller {
-        key,
-        tenant: issued.tenant,
-    }))
+    Ok(Some(Caller { key }))
 }
 
 /// The key a request shows, from the first of the places where SDKs put one.

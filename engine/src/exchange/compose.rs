@@ -23,7 +23,7 @@ const VIA: &[u8] = b"Via: 1.1 tollring\r\n";
 const PLAIN: &[u8] = b"Accept-Encoding: identity\r\n";
 
 /// Room for what is written around fields and bodies: ids, framing, our own lines.
-const OWN_BYTES_MAX: usize = 512;
+const OWN_BYTES_MAX: usize = 1024;
 
 /// Writes a completion request for one target into the outbox, head and body.
 pub(super) fn completion(
@@ -201,8 +201,14 @@ impl Out {
 }
 
 /// Writes the head of a provider's answer for the client into the outbox. `completion` says
-/// that the provider's own limits and ids are not the caller's, and are named so.
-pub(super) fn answer(outlet: &mut Outlet, facts: &Facts, out: Out, completion: bool) {
+/// that the provider's own limits are not the caller's; `add` writes what is.
+pub(super) fn answer(
+    outlet: &mut Outlet,
+    facts: &Facts,
+    out: Out,
+    completion: bool,
+    add: impl FnOnce(&mut Vec<u8>),
+) {
     let Outlet {
         answer,
         block,
@@ -227,6 +233,7 @@ pub(super) fn answer(outlet: &mut Outlet, facts: &Facts, out: Out, completion: b
         Out::Close | Out::Bodiless => {}
     }
     append_ids(outbox, facts);
+    add(outbox);
     outbox.extend_from_slice(VIA);
     append_connection(outbox, facts, out == Out::Close);
     outbox.extend_from_slice(b"\r\n");

@@ -7,7 +7,7 @@
 //! | 4 what for; what we answer ourselves | `route.rs`, `own.rs` | 403 404 405 |
 //! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 |
 //! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `compose.rs` over `upstream` | 502 503 504 |
-//! | 7 bytes back, untouched, counted; a body passed on while it comes | `relay.rs`, `upload.rs` | (cut in the client's dialect) |
+//! | 7 bytes back, untouched, counted; a body passed on while it comes; what is left told | `relay.rs`, `frame.rs`, `headroom.rs`, `upload.rs` | (cut in the client's dialect) |
 //! | 8 what it cost | `settle.rs` | |
 //! | every no, its status, code and body | `refusal.rs`, `wording.rs` | |
 //!
@@ -17,6 +17,8 @@
 mod attempt;
 mod auth;
 mod compose;
+mod frame;
+pub(crate) mod headroom;
 mod intake;
 mod own;
 mod quota;
@@ -85,6 +87,8 @@ pub(crate) struct Facts {
     pub(crate) started: Instant,
     pub(crate) method: Method,
     pub(crate) version: Version,
+    /// Who calls, once that is known.
+    pub(crate) caller: Option<auth::Caller>,
     /// Whether the client lets the connection go on, and so do we.
     pub(crate) keep_alive: bool,
     /// In which words a refusal is put.
@@ -112,6 +116,7 @@ async fn walk(exchange: &mut Exchange<'_>) -> Result<After, Stop> {
     // 3. Who calls: what the path names decides whether a key is needed.
     let place = route::place(exchange, &live);
     let caller = auth::caller(exchange, &live, &place)?;
+    exchange.facts.caller = caller;
     // 4. What for.
     let call = match route::errand(exchange, &live, place, caller)? {
         Errand::Own(own) => return own::answer(exchange, &live, own, caller).await,
@@ -142,6 +147,7 @@ impl<'a> Exchange<'a> {
             started: Instant::now(),
             method: Method::Get,
             version: Version::Http11,
+            caller: None,
             keep_alive: false,
             voice: refusal::Voice::Problem,
             waited: Duration::ZERO,

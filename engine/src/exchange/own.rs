@@ -9,7 +9,7 @@ use tollring_http1::{Method, append_field, append_status_line};
 use super::auth::Caller;
 use super::compose::{append_connection, append_ids, append_length};
 use super::refusal::{Denied, Refusal};
-use super::route::{self, Call, Own};
+use super::route::{self, Call, Own, may_ask_for};
 use super::wording::{Amount, Moment, sees_amounts};
 use super::{After, Exchange, Stop, intake, quota};
 use crate::live::Live;
@@ -62,11 +62,14 @@ pub(super) async fn answer(
     let caller = caller.ok_or(Refusal::KeyMissing)?;
     let mut body = Vec::new();
     match own {
-        Own::Models => body.extend_from_slice(&live.models_list),
+        Own::Models => append_models(&mut body, live, caller),
         Own::Model(name) => {
-            let name = String::from_utf8_lossy(name.of(&exchange.intake.inbox));
-            if !live.config.model_by_name.contains_key(&*name) {
-                return Err(Refusal::ModelUnknown.into());
+            let name = percent_decoded(name.of(&exchange.intake.inbox));
+            let name = name.ok_or(Refusal::ModelUnknown)?;
+            let model = live.config.model_by_name.get(&*name);
+            let model = model.ok_or(Refusal::ModelUnknown)?;
+            if !may_ask_for(live, caller, *model) {
+                return Err(Refusal::ModelNotAllowed.into());
             }
             openai::append_model(&mut body, &name);
         }
@@ -77,6 +80,36 @@ pub(super) async fn answer(
         }
     }
     Ok(send(exchange, &body).await)
+}
+
+/// A path segment with its `%2F` and the like read (RFC 3986 §2.1): SDKs encode the slash in a
+/// model's name. `None` for what is not UTF-8, or not encoded by the rules.
+fn percent_decoded(segment: &[u8]) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.iter();
+    while let Some(&byte) = rest.next() {
+        if byte == b'%' {
+            let mut digit = || char::from(*rest.next()?).to_digit(16);
+            let (high, low) = (digit()?, digit()?);
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Lists the models a key may ask for.
+fn append_models(out: &mut Vec<u8>, live: &Live, caller: Caller) {
+    match &live.key(caller.key).models {
+        None => out.extend_from_slice(&live.models_list),
+        Some(allowed) => {
+            let names = allowed
+                .iter()
+                .map(|model| &*live.config.models[model.index()].name);
+            openai::append_models(out, names);
+        }
+    }
 }
 
 fn append_json(out: &mut Vec<u8>, value: &impl Serialize) {
@@ -193,5 +226,22 @@ async fn send(exchange: &mut Exchange<'_>, body: &[u8]) -> After {
         After::Next
     } else {
         After::Close
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_models_name_may_be_percent_encoded() {
+        let check = |segment: &[u8], expected: Option<&str>| {
+            assert_eq!(percent_decoded(segment).as_deref(), expected);
+        };
+        check(b"gpt-4o", Some("gpt-4o"));
+        check(b"org%2fother%3Alatest", Some("org/other:latest"));
+        check(b"50%", None);
+        check(b"%zz", None);
+        check(b"%ff", None);
     }
 }

@@ -110,11 +110,12 @@ pub(crate) enum RefusalKind {
     UpstreamTimedOut,
     UpstreamFailed,
     UpstreamUnavailable,
+    Draining,
 }
 
 impl RefusalKind {
     /// Every kind, in the order of their numbers.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::MalformedRequest,
         Self::RequestTimedOut,
         Self::BodyTooLarge,
@@ -140,6 +141,7 @@ impl RefusalKind {
         Self::UpstreamTimedOut,
         Self::UpstreamFailed,
         Self::UpstreamUnavailable,
+        Self::Draining,
     ];
 
     /// The word a program acts on.
@@ -170,6 +172,7 @@ impl RefusalKind {
             Self::UpstreamTimedOut => "upstream_timeout",
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::Draining => "gateway_stopping",
         }
     }
 
@@ -190,7 +193,8 @@ impl RefusalKind {
             Self::UpstreamUnreachable
             | Self::UpstreamTimedOut
             | Self::UpstreamFailed
-            | Self::UpstreamUnavailable => "server_error",
+            | Self::UpstreamUnavailable
+            | Self::Draining => "server_error",
             _ => "invalid_request_error",
         }
     }
@@ -234,7 +238,7 @@ impl Refusal {
                 | RefusalKind::QuotaExhausted
                 | RefusalKind::QuotaInsufficient => live.config.errors.exhausted_status,
                 RefusalKind::UpstreamUnreachable | RefusalKind::UpstreamFailed => 502,
-                RefusalKind::UpstreamUnavailable => 503,
+                RefusalKind::UpstreamUnavailable | RefusalKind::Draining => 503,
                 RefusalKind::UpstreamTimedOut => 504,
                 kind => match kind.family() {
                     "permission_error" => 403,
@@ -329,6 +333,7 @@ impl Denied {
 const fn upstream_kind(failure: &AttemptFailure) -> RefusalKind {
     match (failure.stage, failure.cause) {
         (_, Cause::Declined) => RefusalKind::UpstreamUnavailable,
+        (_, Cause::Stopped) => RefusalKind::Draining,
         (_, Cause::TimedOut) => RefusalKind::UpstreamTimedOut,
         (Stage::Connect, _) => RefusalKind::UpstreamUnreachable,
         _ => RefusalKind::UpstreamFailed,
@@ -393,7 +398,9 @@ fn write_out(exchange: &mut Exchange<'_>, refusal: &Refusal, live: &Live) {
         Refusal::MethodNotAllowed { allowed } => {
             append_field(outbox, b"allow", allowed.as_bytes());
         }
-        Refusal::Denied(_) => {
+        Refusal::Denied(denied) => {
+            let worker = exchange.worker;
+            worker.headroom.append(outbox, worker, live, denied.caller);
             if let Some(url) = &live.config.errors.top_up_url {
                 append_field(
                     outbox,

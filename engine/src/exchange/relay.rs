@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use tollring_config::{OnMidstream, UpstreamTimeouts};
 use tollring_dialects::openai;
-use tollring_http1::{BodyDecoder, ChunkHead, Known, LAST_CHUNK};
+use tollring_http1::{BodyDecoder, Known, LAST_CHUNK};
 
 use super::attempt::{Arrived, cause_of};
 use super::compose::{self, Out};
+use super::frame::{HEADROOM, frame_fed, frame_in_place};
 use super::refusal::{Denied, Refusal};
 use super::route::Call;
 use super::settle::Bill;
@@ -22,12 +23,9 @@ use crate::connection::Outlet;
 use crate::live::Live;
 use crate::net::deadline::Action;
 use crate::net::stream::Broken;
-use crate::net::{Buffer, ClientWatch, Reader, Writer};
+use crate::net::{ClientWatch, Reader, Writer};
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};
 use crate::worker::Worker;
-
-/// Room left before what is read, for the head of the chunk it may be sent as.
-pub(super) const HEADROOM: usize = 16;
 
 /// Bodies up to this are copied behind their head and sent with it; longer ones are gathered.
 /// About where a copy costs what the kernel's second buffer does.
@@ -176,7 +174,7 @@ impl Downlink<'_> {
                 return (Ended::Whole { keep }, reusable);
             }
             from = HEADROOM;
-            match self.read().await {
+            match self.read(&passage).await {
                 Ok(()) => {}
                 // What ends by its connection's end is whole now, and has nothing more.
                 Err(Broken::Closed) if passage.decoder.close().is_ok() => passage.done = true,
@@ -201,7 +199,13 @@ impl Downlink<'_> {
             Count::Bytes | Count::Nothing => {}
         }
         let completion = matches!(call, Call::Completion { .. });
-        compose::answer(self.outlet, self.facts, out, completion);
+        let caller = self.facts.caller.filter(|_| completion);
+        let (worker, live) = (self.worker, self.live);
+        compose::answer(self.outlet, self.facts, out, completion, |fields| {
+            if let Some(caller) = caller {
+                worker.headroom.append(fields, worker, live, caller);
+            }
+        });
         let done = decoder.is_done();
         Passage {
             decoder,
@@ -236,22 +240,33 @@ impl Downlink<'_> {
     }
 
     /// Reads more of the answer, with room before it for a chunk's head.
-    async fn read(&mut self) -> Result<(), Broken> {
+    async fn read(&mut self, passage: &Passage) -> Result<(), Broken> {
+        let probe = self.probe(passage);
         let block = &mut self.outlet.block;
         block.clear();
         block.resize(HEADROOM, 0);
-        self.upstream
-            .watch()
-            .arm(self.timeouts.between_bytes, Action::CloseBoth);
+        let upstream = self.upstream.watch();
+        upstream.arm(self.timeouts.between_bytes, Action::CloseBoth);
         if self.cancel_stops_billing {
             let now_ms = self.worker.deadlines.now_ms();
-            self.worker
-                .hangups
-                .watch(self.presence, self.upstream.watch(), None, now_ms);
+            let hangups = &self.worker.hangups;
+            hangups.watch(self.presence, upstream, probe, now_ms);
         }
         let read = self.upstream.read(block).await;
         self.upstream.watch().disarm();
         read.map(drop)
+    }
+
+    /// What a client that half-closed is sent to learn whether it still listens: between two
+    /// events a comment, which every reader of events skips; nothing anywhere else.
+    fn probe(&self, passage: &Passage) -> Option<&'static [u8]> {
+        let fits =
+            matches!(passage.count, Count::Events { .. }) && self.outlet.events.between_events();
+        match passage.out {
+            Out::Chunked if fits => Some(b"3\r\n:\n\n\r\n"),
+            Out::Close if fits => Some(b":\n\n"),
+            _ => None,
+        }
     }
 
     /// Decodes what lies in the block from `from` on; where the body's bytes are then.
@@ -458,86 +473,5 @@ impl Downlink<'_> {
             output: self.output_counted(passage),
             bytes: passage.bytes,
         }
-    }
-}
-
-/// Frames bytes of the block as a chunk where they lie, in the room before and behind them.
-pub(super) fn frame_in_place(block: &mut Buffer, data: Range<usize>, last: bool) -> Range<usize> {
-    let mut framed = data.clone();
-    block.truncate(data.end);
-    if !data.is_empty() {
-        let head = ChunkHead::new(data.len());
-        let head = head.as_bytes();
-        framed.start = data.start - head.len();
-        block[framed.start..data.start].copy_from_slice(head);
-        block.extend_from_slice(b"\r\n");
-    }
-    if last {
-        block.extend_from_slice(LAST_CHUNK);
-    }
-    framed.end = block.len();
-    framed
-}
-
-/// Appends what `feed` writes, as one chunk where the answer is chunked. Its length is not
-/// known before, so the chunk's size has leading zeros (RFC 9112 §7.1 allows them).
-fn frame_fed(outbox: &mut Buffer, out: Out, feed: impl FnOnce(&mut Vec<u8>)) {
-    const SIZE: &[u8] = b"00000000\r\n";
-    if out != Out::Chunked {
-        return feed(outbox);
-    }
-    let head = outbox.len();
-    outbox.extend_from_slice(SIZE);
-    let start = outbox.len();
-    feed(outbox);
-    let mut length = outbox.len() - start;
-    if length == 0 {
-        // A chunk of no bytes would end the body.
-        outbox.truncate(head);
-        return;
-    }
-    for digit in outbox[head..head + 8].iter_mut().rev() {
-        *digit = b"0123456789abcdef"[length & 0xf];
-        length >>= 4;
-    }
-    outbox.extend_from_slice(b"\r\n");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::Buffers;
-
-    #[test]
-    fn a_chunk_is_framed_in_the_room_around_it() {
-        let mut block = Buffers::new().block();
-        block.resize(HEADROOM, 0);
-        block.extend_from_slice(b"hello");
-        let framed = frame_in_place(&mut block, HEADROOM..HEADROOM + 5, false);
-        assert_eq!(&block[framed], b"5\r\nhello\r\n");
-    }
-
-    #[test]
-    fn the_last_piece_ends_the_body() {
-        let mut block = Buffers::new().block();
-        block.resize(HEADROOM, 0);
-        block.extend_from_slice(b"hello");
-        let framed = frame_in_place(&mut block, HEADROOM..HEADROOM + 5, true);
-        assert_eq!(&block[framed], b"5\r\nhello\r\n0\r\n\r\n");
-        let framed = frame_in_place(&mut block, HEADROOM..HEADROOM, true);
-        assert_eq!(&block[framed], b"0\r\n\r\n");
-    }
-
-    #[test]
-    fn a_fed_chunk_says_its_length_and_an_empty_one_nothing() {
-        let mut outbox = Buffers::new().block();
-        frame_fed(&mut outbox, Out::Chunked, |out| {
-            out.extend_from_slice(&[b'x'; 26])
-        });
-        assert!(outbox.starts_with(b"0000001a\r\nxxx"));
-        assert!(outbox.ends_with(b"x\r\n"));
-        outbox.clear();
-        frame_fed(&mut outbox, Out::Chunked, |_| {});
-        assert!(outbox.is_empty());
     }
 }

@@ -229,13 +229,18 @@ pub(super) fn model(
     let name = ask.model_name(body).map_err(Refusal::Ask)?;
     let known = live.config.model_by_name.get(&*name).copied();
     let model = known.ok_or(Refusal::ModelUnknown)?;
-    if let Some(caller) = caller
-        && let Some(allowed) = &live.key(caller.key).models
-        && !allowed.contains(&model)
-    {
+    if caller.is_some_and(|caller| !may_ask_for(live, caller, model)) {
         return Err(Refusal::ModelNotAllowed);
     }
     Ok(model)
+}
+
+/// Whether a key may ask for a model.
+pub(super) fn may_ask_for(live: &Live, caller: Caller, model: ModelId) -> bool {
+    let allowed = &live.key(caller.key).models;
+    allowed
+        .as_ref()
+        .is_none_or(|allowed| allowed.contains(&model))
 }
 
 #[cfg(test)]

@@ -306,6 +306,7 @@ pub(super) fn settle(
 pub(super) fn cause_of_cut(cut: Cut) -> Cause {
     match cut {
         Cut::Deadline => Cause::TimedOut,
-        Cut::ClientGone | Cut::Drain => Cause::ClientGone,
+        Cut::ClientGone => Cause::ClientGone,
+        Cut::Drain => Cause::Stopped,
     }
 }

@@ -9,7 +9,9 @@ use std::time::Instant;
 use tollring_http1::{BodyDecoder, BodyFault, Framing};
 
 use super::attempt::{await_head, cause_of, send};
-use super::relay::{Ended, HEADROOM, frame_in_place};
+use super::frame::{HEADROOM, frame_in_place};
+use super::refusal::Refusal;
+use super::relay::{Downlink, Ended};
 use super::route::Call;
 use super::settle::Bill;
 use super::{Exchange, compose, intake};
@@ -71,7 +73,7 @@ pub(super) async fn both_ways(
         chunked: exchange.intake.head.framing == Framing::Chunked,
         limits: (live.config.timeouts.body, timeouts.between_bytes),
     };
-    let mut down = super::relay::Downlink {
+    let mut down = Downlink {
         worker: exchange.worker,
         live,
         presence: exchange.presence,
@@ -96,15 +98,18 @@ pub(super) async fn both_ways(
     // The rest of a body that nobody wants any more would be taken for the next request.
     exchange.facts.keep_alive &= sent_whole;
     if reusable && sent_whole && !exchange.worker.draining.get() {
-        exchange
-            .worker
-            .pools
-            .keep(connection, exchange.worker.deadlines.now_ms());
+        let now_ms = exchange.worker.deadlines.now_ms();
+        exchange.worker.pools.keep(connection, now_ms);
     }
+    blame(uploaded, ended)
+}
+
+/// How it ended, with regard to what the client did: an answer that failed because the body
+/// broke off is the client's doing.
+fn blame(uploaded: Option<Result<(), UploadFailure>>, ended: Ended) -> Ended {
     match (uploaded, ended) {
         (Some(Err(UploadFailure::Malformed(fault))), Ended::Failed(_)) => {
-            bill.void();
-            Ended::Refused(super::refusal::Refusal::Body(fault))
+            Ended::Refused(Refusal::Body(fault))
         }
         (Some(Err(UploadFailure::Client)), Ended::Failed(failure)) => {
             Ended::Failed(AttemptFailure {

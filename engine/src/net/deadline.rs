@@ -233,12 +233,28 @@ impl Deadlines {
 
     /// Ends every connection that waits for a request, because the process stops.
     pub(crate) fn end_idle(&self) {
-        let watches: Vec<Rc<Watch>> = (self.slots.borrow().iter().flatten())
-            .filter(|entry| entry.watch.idle.get() && entry.watch.due_ms.get() != NEVER)
-            .map(|entry| Rc::clone(&entry.watch))
+        self.end_armed(|watch| watch.idle.get());
+    }
+
+    /// Ends everything that anyone still waits for, because the drain limit has passed.
+    pub(crate) fn end_all(&self) {
+        self.end_armed(|_| true);
+    }
+
+    fn end_armed(&self, which: impl Fn(&Watch) -> bool) {
+        let slots = self.slots.borrow();
+        let armed = slots.iter().flatten().map(|entry| &entry.watch);
+        let watches: Vec<Rc<Watch>> = armed
+            .filter(|watch| watch.due_ms.get() != NEVER && which(watch))
+            .cloned()
             .collect();
+        drop(slots);
         for watch in watches {
-            watch.end(Cut::Drain, Action::CloseReading);
+            let action = match watch.action.get() {
+                Action::Park => Action::CloseReading,
+                action => action,
+            };
+            watch.end(Cut::Drain, action);
         }
     }
 }

@@ -18,6 +18,8 @@ const MAIL_MAX: usize = 64;
 pub(crate) enum Letter {
     /// Take no new connections, end the idle ones, finish the rest.
     Drain,
+    /// End whatever is still going on, each with the words that fit.
+    Cut,
     /// Leave at once.
     Stop,
 }

@@ -48,13 +48,15 @@ pub enum Cause {
     Malformed,
     /// The client went away.
     ClientGone,
+    /// The gateway was told to stop, and its drain limit passed.
+    Stopped,
     /// The provider answered that it would not do it: no key, no money, too much at once.
     Declined,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoAddress,
         Self::Unreachable,
         Self::TimedOut,
@@ -62,6 +64,7 @@ impl Cause {
         Self::Reset,
         Self::Malformed,
         Self::ClientGone,
+        Self::Stopped,
         Self::Declined,
     ];
 
@@ -75,6 +78,7 @@ impl Cause {
             Self::Reset => "reset",
             Self::Malformed => "malformed",
             Self::ClientGone => "client_gone",
+            Self::Stopped => "stopped",
             Self::Declined => "declined",
         }
     }
@@ -83,6 +87,7 @@ impl Cause {
     pub const fn blame(self) -> Blame {
         match self {
             Self::ClientGone => Blame::Client,
+            Self::Stopped => Blame::Gateway,
             _ => Blame::Provider,
         }
     }
@@ -93,6 +98,8 @@ impl Cause {
 pub enum Blame {
     /// The caller's.
     Client,
+    /// Ours.
+    Gateway,
     /// The upstream's, or the network's on the way to it.
     Provider,
 }

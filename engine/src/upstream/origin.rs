@@ -146,7 +146,8 @@ impl Origins {
         known.by_place.insert(place, id);
         drop(known);
         if let Err(fault) = origin.resolve() {
-            tracing::warn!(origin = %origin.name, %fault, "the name of an upstream does not resolve");
+            let origin = &origin.name;
+            tracing::warn!(%origin, %fault, "an upstream's name does not resolve");
         }
         origin
     }

@@ -19,12 +19,16 @@ pub(crate) const ATTEMPTS_MAX: usize = 5;
 /// connection died under it.
 pub(crate) fn may_retry(failure: &AttemptFailure, idempotent: bool) -> bool {
     match (failure.stage, failure.cause) {
-        (_, Cause::ClientGone) => false,
+        (_, Cause::ClientGone | Cause::Stopped) => false,
         (Stage::Connect, _) => true,
         (Stage::AwaitHead, Cause::Declined) => true,
-        (Stage::Send | Stage::AwaitHead, Cause::Closed | Cause::Reset) => {
+        // The segment that closes in order acknowledges what came before it, so a provider that
+        // closed and acknowledged nothing had closed before it was asked. A reset
+        // acknowledges nothing: it may have read the request first.
+        (Stage::Send | Stage::AwaitHead, Cause::Closed) => {
             failure.reused && (failure.bytes_accepted == 0 || idempotent)
         }
+        (Stage::Send | Stage::AwaitHead, Cause::Reset) => failure.reused && idempotent,
         (Stage::Send | Stage::AwaitHead | Stage::Relay, _) => false,
     }
 }
@@ -55,8 +59,13 @@ mod tests {
     #[test]
     fn a_pooled_connection_that_was_dead_may_be_replaced() {
         check(Stage::AwaitHead, Cause::Closed, true, 0, [true, true]);
-        check(Stage::AwaitHead, Cause::Reset, true, 0, [true, true]);
-        check(Stage::Send, Cause::Reset, true, 0, [true, true]);
+        check(Stage::Send, Cause::Closed, true, 0, [true, true]);
+    }
+
+    #[test]
+    fn a_reset_proves_nothing_about_what_was_read() {
+        check(Stage::AwaitHead, Cause::Reset, true, 0, [false, true]);
+        check(Stage::Send, Cause::Reset, true, 0, [false, true]);
     }
 
     #[test]
@@ -76,6 +85,7 @@ mod tests {
         );
         check(Stage::Relay, Cause::Closed, true, 450, [false, false]);
         check(Stage::Relay, Cause::Reset, true, 0, [false, false]);
+        check(Stage::AwaitHead, Cause::Stopped, true, 0, [false, false]);
     }
 
     #[test]

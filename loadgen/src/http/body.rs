@@ -278,4 +278,26 @@ mod tests {
         trailers.resize(20_000, b'x');
         assert!(content(Framing::Chunked, &trailers, 100).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_content_in_any_chunks_comes_out_as_it_went_in(
+            chunks in proptest::collection::vec(
+                proptest::collection::vec(proptest::num::u8::ANY, 1..40),
+                0..8,
+            ),
+            step in 1_usize..64,
+        ) {
+            let mut wire = Vec::new();
+            for chunk in &chunks {
+                wire.extend(format!("{:X}\r\n", chunk.len()).bytes());
+                wire.extend(chunk);
+                wire.extend(b"\r\n");
+            }
+            wire.extend(b"0\r\n\r\n");
+            let (content, left) = content(Framing::Chunked, &wire, step).unwrap();
+            proptest::prop_assert_eq!(content, chunks.concat());
+            proptest::prop_assert_eq!(left, 0);
+        }
+    }
 }

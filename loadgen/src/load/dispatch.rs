@@ -26,6 +26,10 @@ use crate::net::Leash;
 /// from the answers that are coming in meanwhile.
 const CONNECTS_MAX: usize = 32;
 
+/// How long after its end an open loop still sends what was due before: the last arrivals are no
+/// less arrivals because the thread was a little late, but a queue of them must not drag on.
+const END_GRACE: Duration = Duration::from_millis(50);
+
 /// How long the pacer sleeps when only connections that become free can help.
 const STARVED_PAUSE: Duration = Duration::from_millis(1);
 
@@ -282,16 +286,23 @@ impl Dispatch {
     }
 
     fn is_past_end(&self, now: Instant) -> bool {
+        let grace = match *self.schedule.borrow() {
+            Some(_) => END_GRACE,
+            None => Duration::ZERO,
+        };
         self.duration
-            .is_some_and(|duration| now >= self.start() + duration)
+            .is_some_and(|duration| now >= self.start() + duration + grace)
     }
 
     /// In an open loop, the next arrival if it is due, and for whom it had to wait.
     fn take_due(&self, now: Instant) -> Option<Arrival> {
+        if self.is_past_end(now) {
+            return None;
+        }
         let mut schedule = self.schedule.borrow_mut();
         let schedule = schedule.as_mut()?;
         let intended = self.start() + schedule.next()?;
-        if intended > now || self.is_past_end(now) {
+        if intended > now {
             return None;
         }
         schedule.advance();

@@ -56,7 +56,7 @@ pub struct Report {
     pub completed: u64,
     /// Requests without one.
     pub failed: u64,
-    /// Arrivals that were due and never sent.
+    /// Arrivals that were due and never sent, because no connection was free until the end.
     pub unsent: u64,
     /// Arrivals that waited because all connections were busy.
     pub late: u64,
@@ -233,9 +233,9 @@ impl Report {
         }
         if self.unsent > 0 {
             self.warnings.push(format!(
-                "{} of {} arrivals were never sent because all {} connections were busy: the \
-                 latencies leave out the worst",
-                self.unsent, self.planned, self.connections_max
+                "{} of {} arrivals were never sent: none of {} connections was free for them \
+                 before the end, and the latencies leave out the worst",
+                self.unsent, self.planned, self.connections
             ));
         }
     }

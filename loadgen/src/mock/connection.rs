@@ -21,6 +21,9 @@ const JSON_BYTES_KEPT: usize = 1024 * 1024;
 /// How long a client can be gone without being noticed while nothing is sent to it.
 const GONE_CHECK: Duration = Duration::from_millis(50);
 
+/// How long an answer stalls at most; longer than any client waits.
+const STALL_MAX: Duration = Duration::from_secs(3600);
+
 /// Why a connection is at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -30,7 +33,7 @@ pub(super) enum Ended {
     HungUp,
     /// The script says so.
     Reset,
-    /// What came was no request; answered with this status if there is one.
+    /// What came was no request; to be answered with this status and these words.
     Refused(u16, &'static str),
 }
 
@@ -219,13 +222,10 @@ impl Connection {
         }
     }
 
-    /// Waits until the client goes.
+    /// Waits until the client goes, which bytes that it has sent on may hide.
     pub(super) async fn wait_until_gone(&self) -> Ended {
-        loop {
-            if let Err(ended) = self.wait_until(Instant::now() + GONE_CHECK).await {
-                return ended;
-            }
-        }
+        let waited = self.wait_until(Instant::now() + STALL_MAX).await;
+        waited.err().unwrap_or(Ended::Reset)
     }
 
     /// Ends the connection with a reset.

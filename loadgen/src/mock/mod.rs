@@ -159,8 +159,8 @@ impl Beginning {
 
 /// Runs `tollring mock` until SIGINT or SIGTERM.
 ///
-/// Prints where it listens, with `--json` as `{"mock":"http://…"}`, and with it the counts at the
-/// end on standard error. Fails when the address cannot be bound.
+/// Prints where it listens, with `--json` as `{"mock":"http://…"}`. Fails when the address cannot
+/// be bound.
 pub fn run(args: &MockArgs) -> ExitCode {
     let stop = Signals::block_stop();
     let mock = match start(args.options()) {
@@ -202,9 +202,9 @@ mod tests {
         for io in [Io::Auto, Io::Epoll] {
             let mock = start_on(io, MockOptions::default()).unwrap();
             let mut client = TcpStream::connect(mock.address()).unwrap();
-            let request =
-                b"POST /sink HTTP/1.1\r\ncontent-length: 2\r\nconnection: close\r\n\r\nab";
-            client.write_all(request).unwrap();
+            let fields = "content-length: 2\r\nconnection: close";
+            let request = format!("POST /sink HTTP/1.1\r\n{fields}\r\n\r\nab");
+            client.write_all(request.as_bytes()).unwrap();
             let mut answer = String::new();
             client.read_to_string(&mut answer).unwrap();
             assert!(answer.contains("\"body_bytes\":2"), "{io:?} {answer}");
