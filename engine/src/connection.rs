@@ -13,7 +13,7 @@ use tollring_dialects::openai::{StreamMeter, UnaryMeter};
 use tollring_http1::{BodyDecoder, Framing, RequestHead, ResponseHead};
 
 use crate::exchange::{self, After};
-use crate::net::{Buffer, Buffers, ClientWatch, Stream};
+use crate::net::{Buffer, Buffers, ClientWatch, Stream, spawn};
 use crate::worker::Worker;
 
 /// Desks a worker keeps when nobody sits at them. Arbitrary: more than are busy at once.
@@ -117,15 +117,6 @@ impl Connection {
         }
     }
 
-    /// Waits for the first bytes of a request; `None` when there will be none.
-    async fn first_bytes(&mut self, limit: Duration) -> Option<Buffer> {
-        self.client
-            .reader
-            .read_idle(limit, &self.worker.buffers)
-            .await
-            .ok()
-    }
-
     /// Reads on without looking, so that the client sees our answer before the end.
     async fn linger(&mut self, block: &mut Buffer) {
         self.client.writer.close().await;
@@ -152,8 +143,18 @@ impl Drop for Connection {
     }
 }
 
-/// Serves a connection until either side has had enough.
-pub(crate) async fn serve(mut connection: Connection) {
+/// Serves a connection from now on, on a task of its own.
+pub(crate) fn start(connection: Connection) {
+    let worker = Rc::clone(&connection.worker);
+    spawn(serve(connection), move || {
+        worker.counters().panics_total.add(1)
+    });
+}
+
+/// Serves a connection until either side has had enough, or until it is quiet. A task that
+/// serves has room for a whole exchange; one that only waits has none, so a quiet connection
+/// moves to a smaller task, and back when there is something to read.
+async fn serve(mut connection: Connection) {
     let worker = Rc::clone(&connection.worker);
     let mut carried_over: Option<Buffer> = None;
     loop {
@@ -161,10 +162,16 @@ pub(crate) async fn serve(mut connection: Connection) {
             Some(pipelined) => pipelined,
             None => {
                 let idle = worker.live().config.timeouts.idle;
-                let Some(first) = connection.first_bytes(idle).await else {
-                    return;
-                };
-                first
+                match connection
+                    .client
+                    .reader
+                    .read_idle(idle, &worker.buffers)
+                    .await
+                {
+                    Ok(Some(first)) => first,
+                    Ok(None) => return park(connection, idle),
+                    Err(_) => return,
+                }
             }
         };
         let mut desk = worker.desks.lend(&worker.buffers);
@@ -186,8 +193,26 @@ pub(crate) async fn serve(mut connection: Connection) {
     }
 }
 
+/// Waits on with a task that has room for nothing else.
+fn park(connection: Connection, idle: Duration) {
+    let worker = Rc::clone(&connection.worker);
+    let parked = async move {
+        if connection.client.reader.parked(idle).await.is_ok() {
+            start(connection);
+        }
+    };
+    spawn(parked, move || worker.counters().panics_total.add(1));
+}
+
 /// Tells a client that the gateway is full, without looking at what it asked.
-pub(crate) async fn turn_away(mut connection: Connection) {
+pub(crate) fn turn_away(connection: Connection) {
+    let worker = Rc::clone(&connection.worker);
+    spawn(say_full(connection), move || {
+        worker.counters().panics_total.add(1)
+    });
+}
+
+async fn say_full(mut connection: Connection) {
     let mut block = connection.worker.buffers.block();
     exchange::refusal::append_full(&mut block);
     let whole = 0..block.len();

@@ -155,15 +155,11 @@ impl Worker {
         counters.connections.add(1);
         counters.connections_total.add(1);
         let connection = Connection::new(Rc::clone(self), stream);
-        let worker = Rc::clone(self);
-        let on_panic = move || worker.counters().panics_total.add(1);
         if full {
             counters.turned_away_total.add(1);
-            spawn(connection::turn_away(connection), on_panic);
-        } else if self.draining.get() {
-            drop(connection);
-        } else {
-            spawn(connection::serve(connection), on_panic);
+            connection::turn_away(connection);
+        } else if !self.draining.get() {
+            connection::start(connection);
         }
     }
 

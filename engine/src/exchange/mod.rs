@@ -126,7 +126,8 @@ async fn walk(exchange: &mut Exchange<'_>) -> Result<After, Stop> {
     let mut bill = quota::hold(&worker, &live, &call, caller)?;
     // 6. Who answers; 7. bytes back.
     let ended = if upload::is_needed(exchange) {
-        upload::both_ways(exchange, &live, &call, &mut bill).await
+        // Boxed: only uploads that are still coming need the room for it.
+        Box::pin(upload::both_ways(exchange, &live, &call, &mut bill)).await
     } else {
         match attempt::dispatch(exchange, &live, &call, &mut bill).await {
             Ok(arrived) => relay::carry(exchange, &call, arrived, &mut bill).await,

@@ -13,7 +13,7 @@
 //! | a read that lost a race owns its buffer, and bytes | nothing races a read: [`deadline`] shuts the socket down under it |
 //! | connecting by name blocks | [`stream::connect`] takes addresses only |
 //! | a panicking task ends the thread | [`spawn`] catches it at the task's root |
-//! | an idle connection would hold a buffer | [`stream::Reader::read_idle`] parks it without one |
+//! | an idle connection would hold a buffer | [`stream::Reader::read_idle`] gives it back, [`stream::Reader::parked`] waits without |
 
 // The rooms of this folder talk to the kernel directly where no safe wrapper
 // exists; every block says why it is sound.

@@ -141,31 +141,17 @@ impl Reader {
         self.outcome(result)
     }
 
-    /// Waits for the first bytes of the next request, without a block while it waits long.
-    /// Ends with `Broken::Cut(Cut::Deadline)` after `limit`, or `Cut::Drain`.
+    /// Waits for the first bytes of the next request. `None` when none have come for a while:
+    /// the block has gone back, and [`Reader::parked`] waits on without one.
+    ///
+    /// # Errors
+    /// `Broken::Cut(Cut::Deadline)` after `limit`, or `Cut::Drain`.
     pub(crate) async fn read_idle(
         &mut self,
         limit: Duration,
         buffers: &Rc<Buffers>,
-    ) -> Result<Buffer, Broken> {
-        self.watch.set_idle(true);
-        let first = self.read_parking(limit, buffers).await;
-        let read = match first {
-            Ok(Some(block)) => Ok(block),
-            Ok(None) => self.read_parked(limit, buffers).await,
-            Err(broken) => Err(broken),
-        };
-        self.watch.set_idle(false);
-        self.watch.disarm();
-        read
-    }
-
-    /// A read that gives its block back when nothing comes for a while.
-    async fn read_parking(
-        &mut self,
-        limit: Duration,
-        buffers: &Rc<Buffers>,
     ) -> Result<Option<Buffer>, Broken> {
+        self.watch.set_idle(true);
         if limit <= PARK_AFTER {
             self.watch.arm(limit, Action::CloseReading);
         } else {
@@ -180,6 +166,8 @@ impl Reader {
             .cancelable_read(bytes.slice_mut(0..end), handle)
             .await;
         *block = slice.into_inner();
+        self.watch.set_idle(false);
+        self.watch.disarm();
         if let Err(fault) = &result
             && fault.raw_os_error() == Some(libc::ECANCELED)
         {
@@ -188,18 +176,21 @@ impl Reader {
         self.outcome(result).map(|_| Some(block))
     }
 
-    /// Waits for readability, holding nothing, and reads then.
-    async fn read_parked(
-        &mut self,
-        limit: Duration,
-        buffers: &Rc<Buffers>,
-    ) -> Result<Buffer, Broken> {
+    /// Waits until there is something to read, holding nothing, for what is left of `limit`.
+    ///
+    /// # Errors
+    /// As [`Reader::read_idle`].
+    pub(crate) async fn parked(&self, limit: Duration) -> Result<(), Broken> {
+        self.watch.set_idle(true);
         self.watch
             .arm(limit.saturating_sub(PARK_AFTER), Action::CloseReading);
-        self.readable().await?;
-        let mut block = buffers.block();
-        self.read(&mut block).await?;
-        Ok(block)
+        let ready = self.readable().await;
+        self.watch.set_idle(false);
+        self.watch.disarm();
+        match self.watch.cut() {
+            Some(cut) => Err(Broken::Cut(cut)),
+            None => ready,
+        }
     }
 
     async fn readable(&self) -> Result<(), Broken> {

@@ -29,7 +29,8 @@ pub(crate) async fn connect(
         let Some(address) = origin.address() else {
             break;
         };
-        match stream::connect(address, limit, &worker.deadlines).await {
+        // Boxed: a timer takes a kilobyte, which every exchange would carry for what is rare.
+        match Box::pin(stream::connect(address, limit, &worker.deadlines)).await {
             Ok(stream) => return Ok(Connection::new(stream, origin, worker.index())),
             Err(fault) => {
                 tracing::debug!(origin = %origin.name, %address, %fault, "connect failed");
