@@ -258,7 +258,9 @@ fn a_kept_connection_the_provider_has_closed_is_replaced_without_the_caller_noti
         let request = Request::post(CHAT, openai::chat("m", json!({}))).key(ACME);
         let answer = client.ask(&request);
         assert_eq!(answer.status, 200, "request {count}: {}", answer.describe());
-        closed.recv().expect("the provider closes after each answer");
+        closed
+            .recv()
+            .expect("the provider closes after each answer");
     }
     assert_eq!(provider.calls_total(), 20);
     assert_eq!(gateway.bucket_at_rest(ACME, "requests").used, 20);

@@ -252,7 +252,7 @@ fn limits() -> Value {
             "head_fields": whole(HEAD_FIELDS_MIN, HEAD_FIELDS_MAX, "Fields of a head."),
             "target_bytes": bytes(TARGET_BYTES_MIN, HEAD_BYTES_MAX, "Bytes of a target."),
             "body_bytes": bytes(BODY_BYTES_MIN, BODY_BYTES_MAX, "Bytes of an inspected body."),
-            "connections": whole(1, CONNECTIONS_MAX, "Connections over all workers."),
+            "connections": whole(1, CONNECTIONS_MAX, "Connections; absent: as descriptors allow."),
         }),
     );
     let default = &LIMITS_DEFAULT;
@@ -261,7 +261,6 @@ fn limits() -> Value {
     fields["head_fields"]["default"] = json!(default.head_fields);
     fields["target_bytes"]["default"] = json!(default.target_bytes);
     fields["body_bytes"]["default"] = json!(default.body_bytes);
-    fields["connections"]["default"] = json!(default.connections);
     limits
 }
 

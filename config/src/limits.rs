@@ -83,6 +83,8 @@ pub const BODY_BYTES_MAX: u64 = 1024 * MIB;
 pub const BODY_BYTES_MIN: u64 = 1024;
 /// Connections over all workers; each is a descriptor.
 pub const CONNECTIONS_MAX: u64 = 4_000_000;
+/// Client connections where the file sets no number and descriptors allow it.
+pub const CONNECTIONS_DEFAULT: usize = 100_000;
 
 /// The largest count a limit or a model's maximum may state, as text stays readable and sums
 /// of many stay in 63 bits.

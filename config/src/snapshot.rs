@@ -131,8 +131,9 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Bytes of a body that is inspected; what is only passed on has no bound.
     pub body_bytes: usize,
-    /// Client connections over all workers.
-    pub connections: usize,
+    /// Client connections over all workers; absent: as many as the process may have
+    /// descriptors for, up to [`CONNECTIONS_DEFAULT`](crate::limits::CONNECTIONS_DEFAULT).
+    pub connections: Option<usize>,
 }
 
 /// How much is reserved, and what happens when it was too little.

@@ -56,7 +56,7 @@ fn an_empty_file_is_all_defaults() {
     let limits = snapshot.limits;
     assert_eq!((limits.head_bytes, limits.head_fields), (65_536, 100));
     assert_eq!((limits.target_bytes, limits.body_bytes), (16_384, 64 << 20));
-    assert_eq!(limits.connections, 100_000);
+    assert_eq!(limits.connections, None);
     assert_eq!(snapshot.quota.hold, HoldMode::Rolling);
     assert_eq!(snapshot.quota.on_midstream, OnMidstream::Finish);
     assert_eq!(snapshot.errors.exhausted_status, 402);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
+use tollring_config::limits::CONNECTIONS_DEFAULT;
 use tollring_config::{IoChoice, Snapshot};
 use tollring_ledger::{Ledger, UnixMillis, WorkerSlot};
 
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) version: AtomicU64,
     pub(crate) counters: Box<[CachePadded<Counters>]>,
+    /// Client connections over all workers where the file sets no number.
+    pub(crate) connections_max: usize,
     pub(crate) id_seed: u64,
 }
 
@@ -91,7 +94,7 @@ impl Engine {
     /// # Errors
     /// [`StartFault`], one sentence each with its remedy; nothing is left running.
     pub fn start(config: Snapshot) -> Result<Self, StartFault> {
-        check_descriptors(config.limits.connections)?;
+        let connections_max = connections_max(config.limits.connections)?;
         let cores = affinity::allowed_cores();
         let workers = match config.server.workers {
             0 => affinity::default_workers(),
@@ -106,6 +109,7 @@ impl Engine {
             version: AtomicU64::new(live.config.version),
             live: ArcSwap::from_pointee(live),
             counters: (0..workers).map(|_| CachePadded::default()).collect(),
+            connections_max,
             id_seed: random_seed(),
         });
         let mut engine = Self {
@@ -322,17 +326,25 @@ fn bind_all(
     Ok((actual, per_worker))
 }
 
-fn check_descriptors(connections: usize) -> Result<(), StartFault> {
+/// How many client connections there may be: as many as were asked for, or as many as there are
+/// descriptors for.
+fn connections_max(asked: Option<usize>) -> Result<usize, StartFault> {
+    let connections = asked.unwrap_or(CONNECTIONS_DEFAULT);
     let needed = connections as u64 + DESCRIPTORS_OWN;
     let allowed = affinity::raise_descriptors(needed);
-    if allowed < needed {
-        return Err(StartFault::Descriptors {
+    if allowed >= needed {
+        return Ok(connections);
+    }
+    let fitting = allowed.saturating_sub(DESCRIPTORS_OWN);
+    match usize::try_from(fitting) {
+        // An upstream connection for each client, at the worst.
+        Ok(fitting) if asked.is_none() && fitting > 1 => Ok(fitting / 2),
+        _ => Err(StartFault::Descriptors {
             connections,
             needed,
             allowed,
-        });
+        }),
     }
-    Ok(())
 }
 
 fn random_seed() -> u64 {

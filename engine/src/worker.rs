@@ -144,12 +144,9 @@ impl Worker {
     }
 
     fn welcome(self: &Rc<Self>, stream: Stream) {
-        let share = self
-            .live()
-            .config
-            .limits
-            .connections
-            .div_ceil(self.shared.counters.len());
+        let stated = self.live().config.limits.connections;
+        let connections = stated.unwrap_or(self.shared.connections_max);
+        let share = connections.div_ceil(self.shared.counters.len());
         let counters = self.counters();
         let full = counters.connections.read() >= share as u64;
         counters.connections.add(1);

@@ -39,7 +39,7 @@ pub(crate) const LIMITS_DEFAULT: Limits = Limits {
     head_fields: 100,
     target_bytes: 16_384,
     body_bytes: 64 << 20,
-    connections: 100_000,
+    connections: None,
 };
 
 /// `[server]`.
@@ -158,9 +158,7 @@ pub(crate) fn limits(mut table: Table<'_>) -> Option<Limits> {
     let body_bytes = table.or("body_bytes", LIMITS_DEFAULT.body_bytes, |field| {
         size(field.bytes(BODY_BYTES_MIN, BODY_BYTES_MAX))
     });
-    let connections = table.or("connections", LIMITS_DEFAULT.connections, |field| {
-        size(field.whole(1, CONNECTIONS_MAX))
-    });
+    let connections = table.maybe("connections", |field| size(field.whole(1, CONNECTIONS_MAX)));
     table.close();
     Some(Limits {
         head_bytes: head_bytes?,
@@ -236,7 +234,11 @@ mod tests {
             BODY_BYTES_MIN,
             BODY_BYTES_MAX
         ));
-        assert!(inside(LIMITS_DEFAULT.connections, 1, CONNECTIONS_MAX));
+        assert!(inside(
+            crate::limits::CONNECTIONS_DEFAULT,
+            1,
+            CONNECTIONS_MAX
+        ));
         const { assert!(LIMITS_DEFAULT.target_bytes < LIMITS_DEFAULT.head_bytes) }
     }
 }
