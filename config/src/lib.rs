@@ -6,6 +6,7 @@
 //! two places, and turns names into indexes. [`load`] reads the file, and is all
 //! the I/O there is here; live state, and what a limit means, live elsewhere.
 
+pub mod digest;
 pub mod fault;
 pub mod limits;
 pub mod secret;

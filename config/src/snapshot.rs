@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::digest::ByDigest;
 use crate::secret::Secret;
 use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
 
@@ -65,7 +66,7 @@ pub struct Snapshot {
     /// Model by the name callers use.
     pub model_by_name: HashMap<Box<str>, ModelId>,
     /// Key by the SHA-256 of what the caller shows.
-    pub key_by_digest: HashMap<[u8; 32], KeyId>,
+    pub key_by_digest: ByDigest<KeyId>,
 }
 
 /// Where and how the gateway listens.

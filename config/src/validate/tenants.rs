@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, hash_map};
 
+use crate::digest::ByDigest;
 use crate::fault::Problem;
 use crate::limits::KEYS_MAX;
 use crate::read::{Document, Entry, Place};
@@ -18,7 +19,7 @@ pub(super) struct Tenants {
     pub(super) tenants: Vec<Tenant>,
     pub(super) keys: Vec<ApiKey>,
     pub(super) buckets: Vec<BucketSpec>,
-    pub(super) key_by_digest: HashMap<[u8; 32], KeyId>,
+    pub(super) key_by_digest: ByDigest<KeyId>,
 }
 
 /// A plan, its references found.

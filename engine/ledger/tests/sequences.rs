@@ -292,7 +292,10 @@ impl<'a> World<'a> {
             }
             Event::Clock { ms } => self.now_ms += ms,
             Event::Heat { bucket } => {
-                self.counted[bucket].turn_to(now.0);
+                // A bucket that is hot already is left as it is, its window too.
+                if !self.path[bucket].is_hot() {
+                    self.counted[bucket].turn_to(now.0);
+                }
                 self.path[bucket].heat(now);
             }
         }

@@ -219,7 +219,9 @@ pub(super) fn answer(
     outbox.reserve_block(answer.len + OWN_BYTES_MAX);
     append_status_line(outbox, answer.status);
     append_fields(outbox, block, &answer.fields, |field| {
-        let framing = field.known == Known::ContentLength && out != Out::Bodiless;
+        // A length stays with an answer to HEAD and a 304; a 204 has none (RFC 9110 §8.6).
+        let told = out == Out::Bodiless && answer.status != 204;
+        let framing = field.known == Known::ContentLength && !told;
         let id = matches!(field.known, Known::XRequestId | Known::RequestId);
         let limits = completion && is_provider_limit(field.name.of(block));
         !(field.hop_by_hop || framing || id || limits)
@@ -249,8 +251,8 @@ fn is_provider_limit(name: &[u8]) -> bool {
 
 /// The id under both names: OpenAI's SDK reads one, Anthropic's the other.
 pub(super) fn append_ids(out: &mut Vec<u8>, facts: &Facts) {
-    append_field(out, b"x-request-id", facts.id.as_str().as_bytes());
-    append_field(out, b"request-id", facts.id.as_str().as_bytes());
+    append_field(out, b"x-request-id", facts.id.as_bytes());
+    append_field(out, b"request-id", facts.id.as_bytes());
 }
 
 /// Says that the connection ends, or that it goes on where HTTP/1.0 needs to be told.

@@ -100,13 +100,11 @@ pub(crate) struct Facts {
 /// The walk.
 pub(crate) async fn exchange(connection: &mut Connection, desk: &mut Desk) -> After {
     let mut exchange = Exchange::begin(connection, desk);
-    let after = match walk(&mut exchange).await {
+    match walk(&mut exchange).await {
         Ok(after) => after,
         Err(Stop::Refuse(refusal)) => refusal::answer(&mut exchange, refusal).await,
         Err(Stop::Leave) => After::Close,
-    };
-    exchange.end();
-    after
+    }
 }
 
 async fn walk(exchange: &mut Exchange<'_>) -> Result<After, Stop> {
@@ -172,8 +170,11 @@ impl<'a> Exchange<'a> {
             facts,
         }
     }
+}
 
-    fn end(&self) {
+impl Drop for Exchange<'_> {
+    /// Counts the exchange, however it ended: also by a panic, or with its worker.
+    fn drop(&mut self) {
         self.presence.stop();
         let counters = self.worker.counters();
         counters.in_flight.sub(1);
@@ -204,6 +205,11 @@ impl RequestId {
     }
 
     /// The id as it is sent.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The id as text.
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
     }

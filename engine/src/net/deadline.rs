@@ -50,7 +50,8 @@ pub(crate) enum Action {
 
 /// The deadline of one direction of one socket.
 pub(crate) struct Watch {
-    fd: RawFd,
+    /// Negative once the socket was let go of: its number may be another socket's by then.
+    fd: Cell<RawFd>,
     due_ms: Cell<u64>,
     /// When the wheel looks at this watch next; entries for other times are stale.
     queued_ms: Cell<u64>,
@@ -65,7 +66,7 @@ impl Watch {
     /// A watch over a socket, not armed.
     pub(crate) fn new(fd: RawFd, deadlines: &Rc<Deadlines>) -> Rc<Self> {
         Rc::new(Self {
-            fd,
+            fd: Cell::new(fd),
             due_ms: Cell::new(NEVER),
             queued_ms: Cell::new(NEVER),
             action: Cell::new(Action::CloseBoth),
@@ -103,6 +104,13 @@ impl Watch {
         self.due_ms.set(NEVER);
     }
 
+    /// The socket is let go of: whoever still holds this watch can do nothing to it.
+    pub(crate) fn release(&self) {
+        self.disarm();
+        self.idle.set(false);
+        self.fd.set(-1);
+    }
+
     /// Why the socket was shut down from our side, if it was.
     pub(crate) fn cut(&self) -> Option<Cut> {
         self.cut.get()
@@ -111,7 +119,7 @@ impl Watch {
     /// Ends the socket for a reason; pending operations complete at once.
     pub(crate) fn end(&self, cut: Cut, action: Action) {
         self.due_ms.set(NEVER);
-        if self.fd < 0 {
+        if self.fd.get() < 0 {
             return;
         }
         if action == Action::Park {
@@ -125,9 +133,9 @@ impl Watch {
         } else {
             libc::SHUT_RDWR
         };
-        // SAFETY: `fd` is open as long as its `Stream` lives, and that disarms the watch
+        // SAFETY: `fd` is open as long as its `Stream` lives, and that releases the watch
         // before it lets go. A socket that is not connected any more answers ENOTCONN.
-        unsafe { libc::shutdown(self.fd, how) };
+        unsafe { libc::shutdown(self.fd.get(), how) };
     }
 
     /// A handle by which `Action::Park` takes a read back; made once for a connection.
@@ -275,7 +283,7 @@ fn unix_now_ms() -> i64 {
 #[allow(clippy::unwrap_used)] // a test may
 mod tests {
     use super::*;
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
@@ -357,6 +365,16 @@ mod tests {
         }
         let entries: usize = deadlines.slots.borrow().iter().map(Vec::len).sum();
         assert!(entries <= 8, "{entries} entries for one watch");
+    }
+
+    #[test]
+    fn a_watch_that_was_released_does_nothing_to_whoever_has_the_number_now() {
+        let (_deadlines, watch, ours, mut theirs) = watched();
+        watch.release();
+        watch.end(Cut::ClientGone, Action::CloseBoth);
+        assert_eq!(watch.cut(), None);
+        (&ours).write_all(b"x").unwrap();
+        theirs.read_exact(&mut [0; 1]).unwrap();
     }
 
     #[test]

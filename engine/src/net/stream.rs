@@ -69,6 +69,11 @@ impl Stream {
         self.reader.half.0.as_ref().raw_fd()
     }
 
+    /// Whether neither direction was ended from our side.
+    pub(crate) fn is_open(&self) -> bool {
+        self.reader.watch.cut().is_none() && self.writer.watch.cut().is_none()
+    }
+
     /// How many bytes the peer's system has acknowledged since the connection was made.
     pub(crate) fn acknowledged(&self) -> Option<u64> {
         acknowledged(self.fd())
@@ -90,15 +95,13 @@ impl RawFdOf for std::cell::UnsafeCell<TcpStream> {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // The descriptor's number may soon be another socket's.
-        self.watch.disarm();
-        self.watch.set_idle(false);
+        self.watch.release();
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.watch.disarm();
+        self.watch.release();
     }
 }
 

@@ -90,6 +90,10 @@ impl Pools {
 
     /// Keeps a connection whose last answer ended in order; beyond the bound it is closed.
     pub(crate) fn keep(&self, mut connection: Connection, now_ms: u64) {
+        // A deadline may pass in the very turn in which the answer ends.
+        if !connection.stream.is_open() {
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         let place = connection.origin.id.0;
         if idle.len() <= place {
