@@ -129,7 +129,8 @@ fn live(gateway: &RunningGateway, signals: &mut Signals) {
                 break;
             }
             _ => {
-                drain(gateway);
+                // Told twice, or told to hurry, means now.
+                drain(gateway, || signals.pending().any(|signal| signal != SIGHUP));
                 break;
             }
         }
@@ -150,14 +151,14 @@ fn reload(gateway: &RunningGateway) {
     }
 }
 
-fn drain(gateway: &RunningGateway) {
+fn drain(gateway: &RunningGateway, hurry: impl FnMut() -> bool) {
     gateway.begin_drain();
     let limit = gateway.engine.live().config.timeouts.drain;
     let connections = gateway.engine.connections();
     tracing::info!(connections, ?limit, "finishing what was begun");
-    if !gateway.engine.drain(limit) {
+    if !gateway.engine.drain(limit, hurry) {
         let left = gateway.engine.connections();
-        tracing::warn!(left, "the drain limit passed; the rest is cut");
+        tracing::warn!(left, "the rest is cut");
     }
 }
 

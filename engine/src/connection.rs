@@ -160,6 +160,8 @@ async fn serve(mut connection: Connection) {
     loop {
         let inbox = match carried_over.take() {
             Some(pipelined) => pipelined,
+            // Told to stop while this task was on its way: no drain will look here again.
+            None if worker.draining.get() => return,
             None => {
                 let idle = worker.live().config.timeouts.idle;
                 match connection

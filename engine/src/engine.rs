@@ -221,14 +221,15 @@ impl Engine {
 
     /// Tells every worker to end idle connections and to finish the others, and waits until
     /// nothing is left. What is not finished after `limit` is ended with the words that fit:
-    /// a stream gets an error event. Says whether everything was finished.
-    pub fn drain(&self, limit: Duration) -> bool {
+    /// a stream gets an error event. `hurry` is asked meanwhile, and ends the waiting when it
+    /// says so. Says whether everything was finished.
+    pub fn drain(&self, limit: Duration, mut hurry: impl FnMut() -> bool) -> bool {
         self.tell(Letter::Drain);
-        if self.is_empty_within(limit) {
+        if self.is_empty_within(limit, &mut hurry) {
             return true;
         }
         self.tell(Letter::Cut);
-        self.is_empty_within(CUT_LIMIT);
+        self.is_empty_within(CUT_LIMIT, &mut hurry);
         false
     }
 
@@ -239,10 +240,10 @@ impl Engine {
         }
     }
 
-    fn is_empty_within(&self, limit: Duration) -> bool {
+    fn is_empty_within(&self, limit: Duration, hurry: &mut impl FnMut() -> bool) -> bool {
         let deadline = Instant::now() + limit;
         while self.connections() > 0 {
-            if Instant::now() >= deadline {
+            if Instant::now() >= deadline || hurry() {
                 return false;
             }
             thread::sleep(LOOK_EVERY);

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tollring_config::limits::KEY_PATH_BUCKETS_MAX;
 use tollring_config::{
     ApiKey, BaseUrl, KeyId, Model, ModelId, Provider, Secret, Service, ServiceId, Snapshot,
     UpstreamTimeouts,
@@ -15,6 +16,11 @@ use tollring_dialects::openai::{self, Endpoint};
 use tollring_ledger::{Bucket, Ledger, UnixMillis};
 
 use crate::upstream::origin::{Origin, Origins};
+
+const _: () = assert!(
+    KEY_PATH_BUCKETS_MAX <= tollring_ledger::PATH_MAX,
+    "whatever path the file may say, a hold has room for it"
+);
 
 /// A snapshot in force.
 pub struct Live {

@@ -22,7 +22,7 @@ use crate::tally::Turn;
 
 /// Buckets on one path, at most. A key has about four limits and its tenant four more;
 /// twice that leaves room, and a hold still fits in three cache lines.
-pub const PATH_MAX: usize = 16;
+pub const PATH_MAX: usize = 32;
 
 /// A reservation in every bucket of a path. Settle it with [`Hold::post`] or [`Hold::void`].
 ///

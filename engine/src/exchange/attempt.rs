@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use memchr::memmem;
 use tollring_config::{ModelId, ServiceId, UpstreamTimeouts};
 use tollring_dialects::openai::{Ask, Endpoint};
-use tollring_http1::{HeadLimits, Method, Parsed, Span, Version};
+use tollring_http1::{Framing, HeadLimits, LAST_CHUNK, Method, Parsed, Version};
 
 use super::relay::Downlink;
 use super::route::Call;
 use super::settle::{Bill, cause_of_cut};
-use super::{Exchange, compose};
+use super::{Exchange, compose, quota};
 use crate::live::{Live, TargetPlan, UpstreamPlan};
+use crate::net::both;
+use crate::net::buffer::BLOCK_BYTES;
 use crate::net::deadline::Action;
 use crate::net::stream::Broken;
 use crate::upstream::balance::{draw, place_at};
@@ -40,7 +42,7 @@ const ANSWER_HEAD: HeadLimits = HeadLimits {
 
 /// Sent to a client that half-closed while it waits: one that is gone altogether resets the
 /// connection, and one that still listens skips an interim answer (RFC 9110 §15.2).
-const PROBE: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
+pub(super) const PROBE: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
 
 /// Gets a call answered: the head of the answer is in the outlet, its body begins in the block.
 ///
@@ -58,9 +60,7 @@ pub(super) async fn dispatch(
             model,
             ask,
         } => ask_a_model(exchange, live, (*endpoint, *model, ask), bill).await,
-        Call::Service { service, own_key } => {
-            ask_a_service(exchange, live, *service, *own_key).await
-        }
+        Call::Service(service) => ask_a_service(exchange, live, *service).await,
     }
 }
 
@@ -71,20 +71,32 @@ async fn ask_a_model(
     bill: &mut Bill<'_>,
 ) -> Result<Arrived, AttemptFailure> {
     let mut targets = Targets::new(model, live, exchange);
-    let mut next = targets.next(live);
+    let mut next = |bill: &mut Bill<'_>| {
+        // The model that was asked for is held already; another must be covered first.
+        std::iter::from_fn(|| targets.next(live))
+            .find(|&(other, _)| other == model || quota::covers(bill, live, endpoint, other, ask))
+    };
+    let mut tried = next(bill);
     let mut fresh = false;
     let mut last = AttemptFailure::before_connection(Cause::NoAddress);
     for _ in 0..ATTEMPTS_MAX {
-        let Some((model, target)) = next else { break };
+        let Some((model, target)) = tried else { break };
         compose::completion(exchange, target, endpoint, ask);
         bill.served_by(live.config.models[model.index()].price);
-        let more = targets.clone().next(live).is_some();
         last = match once(exchange, To::target(target), fresh).await {
-            Ok(arrived) => match declined(exchange) {
-                Some(Declined::ForUs) => declined_failure(&arrived.connection),
-                Some(Declined::ForNow) if more => declined_failure(&arrived.connection),
-                _ => return Ok(arrived),
-            },
+            Ok(mut arrived) => {
+                let Some(declined) = declined(exchange, &mut arrived).await else {
+                    return Ok(arrived);
+                };
+                tried = next(bill);
+                if tried.is_none() && declined == Declined::ForNow {
+                    return Ok(arrived);
+                }
+                fresh = false;
+                last = declined_failure(&arrived.connection);
+                failed(exchange, &last);
+                continue;
+            }
             Err(failure) => failure,
         };
         failed(exchange, &last);
@@ -92,9 +104,9 @@ async fn ask_a_model(
             return Err(last);
         }
         // A kept connection that was dead says nothing of the target.
-        fresh = last.reused && last.cause != Cause::Declined;
+        fresh = last.reused;
         if !fresh {
-            next = targets.next(live);
+            tried = next(bill);
         }
     }
     Err(last)
@@ -104,7 +116,6 @@ async fn ask_a_service(
     exchange: &mut Exchange<'_>,
     live: &Live,
     service: ServiceId,
-    own_key: Option<Span>,
 ) -> Result<Arrived, AttemptFailure> {
     let upstreams = live.upstreams(service);
     let timeouts = live.config.services[service.index()].timeouts;
@@ -117,7 +128,7 @@ async fn ask_a_service(
             break;
         };
         let upstream = &upstreams[place];
-        compose::service(exchange, upstream, own_key);
+        compose::service(exchange, upstream);
         last = match once(exchange, To::upstream(upstream, timeouts), fresh).await {
             Ok(arrived) => return Ok(arrived),
             Err(failure) => failure,
@@ -177,10 +188,16 @@ impl<'a> To<'a> {
 /// An upstream connection on which an answer has begun.
 pub(super) struct Arrived {
     pub(super) connection: Connection,
+    /// Whether the provider was sent the whole request; else it is still owed the rest.
+    pub(super) sent_whole: bool,
     pub(super) timeouts: UpstreamTimeouts,
     /// Whether closing it stops what the provider charges.
     pub(super) cancel_stops_billing: bool,
 }
+
+/// Requests up to this are sent before an answer is looked for: they fit into the sockets'
+/// buffers, so that sending them does not wait for the provider to read.
+const SENT_FIRST_BYTES_MAX: usize = 64 * 1024;
 
 /// One attempt with the request that is in the outbox.
 async fn once(
@@ -196,30 +213,60 @@ async fn once(
     let mut connection = connect(exchange.worker, to.origin, timeouts.connect, fresh).await?;
     let sent_before = connection.stream.writer.sent();
     let asked = Instant::now();
-    let sent = send(exchange, &mut connection, timeouts.between_bytes).await;
-    // A provider may answer before it has read everything, so a write that failed is not the
-    // end: there may be an answer that says why.
     let on = (timeouts, cancel_stops_billing);
-    let mut down = exchange.downlink(&mut connection.stream.reader, on);
-    let arrived = await_head(&mut down).await;
+    let (sent, arrived) = if exchange.outlet.outbox.len() <= SENT_FIRST_BYTES_MAX {
+        let sent = send(exchange, &mut connection, timeouts.between_bytes).await;
+        // A provider may answer before it has read everything, so a write that failed is not
+        // the end: there may be an answer that says why.
+        let mut down = exchange.downlink(&mut connection.stream.reader, on);
+        (Some(sent), await_head(&mut down).await)
+    } else {
+        // Boxed: only what is long needs the room for both at once.
+        Box::pin(send_and_await(exchange, &mut connection, on)).await
+    };
     exchange.facts.waited += asked.elapsed();
     match arrived {
         Ok(()) => Ok(Arrived {
+            sent_whole: matches!(sent, Some(Ok(()))),
             connection,
             timeouts,
             cancel_stops_billing,
         }),
         Err(cause) => Err(AttemptFailure {
-            stage: if sent.is_ok() {
-                Stage::AwaitHead
-            } else {
-                Stage::Send
+            stage: match sent {
+                Some(Ok(())) => Stage::AwaitHead,
+                _ => Stage::Send,
             },
-            cause,
+            // Our own deadline looks like the peer's close to whoever reads.
+            cause: match sent {
+                Some(Err(Broken::Cut(cut))) => cause_of_cut(cut),
+                _ => cause,
+            },
             reused: connection.reused,
             bytes_accepted: connection.accepted_since(sent_before),
         }),
     }
+}
+
+/// Sends what is in the outbox and looks for an answer meanwhile: a provider that has seen
+/// enough of a long request answers, and reads no more.
+async fn send_and_await(
+    exchange: &mut Exchange<'_>,
+    connection: &mut Connection,
+    on: (UpstreamTimeouts, bool),
+) -> (Option<Result<(), Broken>>, Result<(), Cause>) {
+    let empty = exchange.worker.buffers.none();
+    let mut outbox = std::mem::replace(&mut exchange.outlet.outbox, empty);
+    let writer = &mut connection.stream.writer;
+    let sending = async {
+        writer.watch().arm(on.0.between_bytes, Action::CloseBoth);
+        let whole = 0..outbox.len();
+        let sent = writer.write(&mut outbox, whole).await;
+        writer.watch().disarm();
+        sent
+    };
+    let mut down = exchange.downlink(&mut connection.stream.reader, on);
+    both(sending, await_head(&mut down)).await
 }
 
 /// Sends what is in the outbox.
@@ -248,7 +295,7 @@ pub(super) async fn await_head(down: &mut Downlink<'_>) -> Result<(), Cause> {
     }
     let outlet = &mut *down.outlet;
     outlet.block.clear();
-    outlet.block.reserve_block(crate::net::buffer::BLOCK_BYTES);
+    outlet.block.reserve_block(BLOCK_BYTES);
     outlet.answer.clear();
     down.upstream
         .watch()
@@ -303,6 +350,7 @@ pub(super) fn cause_of(broken: Broken) -> Cause {
 }
 
 /// That a provider answered that it would not do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Declined {
     /// Because of our own account or key: never passed on to a caller, who can do nothing.
     ForUs,
@@ -310,12 +358,15 @@ enum Declined {
     ForNow,
 }
 
-/// Reads from the head, and as much of the body as is here, whether a provider declined. These
-/// statuses say that it did not begin; 500 and 502 do not.
-fn declined(exchange: &Exchange<'_>) -> Option<Declined> {
+/// Reads from an answer whether a provider declined. These statuses say that it did not begin;
+/// 500 and 502 do not.
+async fn declined(exchange: &mut Exchange<'_>, arrived: &mut Arrived) -> Option<Declined> {
     match exchange.outlet.answer.status {
         401..=403 => Some(Declined::ForUs),
         429 => {
+            let on = (arrived.timeouts, arrived.cancel_stops_billing);
+            let reader = &mut arrived.connection.stream.reader;
+            read_short_body(&mut exchange.downlink(reader, on)).await;
             let body = &exchange.outlet.block[exchange.outlet.answer.len..];
             let broke = memmem::find(body, b"insufficient_quota").is_some();
             Some(if broke {
@@ -326,6 +377,27 @@ fn declined(exchange: &Exchange<'_>) -> Option<Declined> {
         }
         503 | 529 => Some(Declined::ForNow),
         _ => None,
+    }
+}
+
+/// Reads on until a short body is here, so that what it says can be looked at; what cannot be
+/// read is found missing when the answer is passed on.
+async fn read_short_body(down: &mut Downlink<'_>) {
+    let head = down.outlet.answer.len;
+    let whole = |body: &[u8]| match down.outlet.answer.framing {
+        Framing::Length(length) => body.len() as u64 >= length,
+        Framing::Chunked => body.ends_with(LAST_CHUNK),
+        Framing::UntilClose => false,
+    };
+    while !whole(&down.outlet.block[head..]) && down.outlet.block.len() < head + BLOCK_BYTES {
+        down.outlet.block.reserve_block(1);
+        let watch = down.upstream.watch();
+        watch.arm(down.timeouts.between_bytes, Action::CloseBoth);
+        let read = down.upstream.read(&mut down.outlet.block).await;
+        down.upstream.watch().disarm();
+        if read.is_err() {
+            return;
+        }
     }
 }
 

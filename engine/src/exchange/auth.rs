@@ -11,6 +11,7 @@ use tollring_http1::{Known, Span};
 use super::Exchange;
 use super::refusal::Refusal;
 use super::route::Place;
+use crate::connection::Intake;
 use crate::live::Live;
 
 /// Whose request it is.
@@ -31,7 +32,7 @@ pub(super) fn caller(
     if !place.needs_key(live) {
         return Ok(None);
     }
-    let shown = shown_key(exchange).ok_or(Refusal::KeyMissing)?;
+    let shown = shown_key(exchange.intake).ok_or(Refusal::KeyMissing)?;
     let digest: [u8; 32] = Sha256::digest(shown).into();
     let key = *live
         .config
@@ -49,8 +50,8 @@ pub(super) fn caller(
 }
 
 /// The key a request shows, from the first of the places where SDKs put one.
-fn shown_key<'a>(exchange: &'a Exchange<'_>) -> Option<&'a [u8]> {
-    let (head, bytes) = (&exchange.intake.head, &exchange.intake.inbox[..]);
+pub(super) fn shown_key(intake: &Intake) -> Option<&[u8]> {
+    let (head, bytes) = (&intake.head, &intake.inbox[..]);
     for known in [
         Known::Authorization,
         Known::XApiKey,
@@ -59,17 +60,22 @@ fn shown_key<'a>(exchange: &'a Exchange<'_>) -> Option<&'a [u8]> {
     ] {
         if let Some(field) = head.fields.find(known) {
             let value = field.value.of(bytes);
-            let key = if known == Known::Authorization {
-                bearer(value)?
-            } else {
-                value
-            };
+            let key = key_of(known, value)?;
             return (!key.is_empty()).then_some(key);
         }
     }
     head.query
         .and_then(|query| key_parameter(bytes, query))
         .map(|span| span.of(bytes))
+}
+
+/// The key in the value of one of the fields where SDKs put it.
+pub(super) fn key_of(known: Known, value: &[u8]) -> Option<&[u8]> {
+    if known == Known::Authorization {
+        bearer(value)
+    } else {
+        Some(value)
+    }
 }
 
 /// The token of `Bearer …` (RFC 6750 §2.1; the scheme is case-insensitive, RFC 9110 §11.1).

@@ -6,10 +6,11 @@
 
 use tollring_dialects::openai::{Ask, Edits, Endpoint};
 use tollring_http1::{
-    Field, Framing, Known, Method, Span, Version, append_decimal, append_field, append_fields,
+    Field, Framing, Known, Method, Version, append_decimal, append_field, append_fields,
     append_status_line,
 };
 
+use super::auth::{key_of, shown_key};
 use super::{Exchange, Facts};
 use crate::connection::{Intake, Outlet};
 use crate::live::{TargetPlan, UpstreamPlan};
@@ -65,10 +66,14 @@ pub(super) fn wants_usage(endpoint: Endpoint, ask: &Ask) -> bool {
 
 /// Writes a service request's head into the outbox, and as much of its body as is here.
 /// The length is said again as the client said it.
-pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan, own_key: Option<Span>) {
+pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan) {
+    let shown = exchange
+        .facts
+        .caller
+        .and_then(|_| shown_key(exchange.intake));
     let Intake {
         head, inbox, body, ..
-    } = &mut *exchange.intake;
+    } = &*exchange.intake;
     let outbox = &mut exchange.outlet.outbox;
     outbox.clear();
     outbox.reserve_block(head.len + OWN_BYTES_MAX + upstream.path_prefix.len() + body.len());
@@ -77,13 +82,15 @@ pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan, own_
     outbox.extend_from_slice(upstream.path_prefix.as_bytes());
     outbox.extend_from_slice(head.path.of(inbox));
     if let Some(query) = head.query {
-        append_query(outbox, inbox, query, own_key);
+        append_query(outbox, query.of(inbox), shown);
     }
     outbox.extend_from_slice(b" HTTP/1.1\r\n");
     outbox.extend_from_slice(&upstream.host_line);
-    let ours = key_field(&head.fields);
     append_fields(outbox, inbox, &head.fields, |field| {
-        passes_on(field) || (is_key(field.known) && Some(field.known) != ours)
+        // Ours goes no further, in whatever field; any other is the upstream's own business.
+        let ours = is_key(field.known)
+            && shown.is_some_and(|shown| key_of(field.known, field.value.of(inbox)) == Some(shown));
+        !ours && (is_key(field.known) || passes_on(field))
     });
     outbox.extend_from_slice(VIA);
     match head.framing {
@@ -107,32 +114,17 @@ pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan, own_
     }
 }
 
-/// The query, without the parameter that held our own key.
-fn append_query(outbox: &mut Buffer, inbox: &[u8], query: Span, own_key: Option<Span>) {
-    let Some(key) = own_key else {
-        outbox.push(b'?');
-        outbox.extend_from_slice(query.of(inbox));
-        return;
-    };
-    // From before `key=` to after its value, with one of the `&` around it.
-    let before = Span {
-        start: query.start,
-        end: key.start.saturating_sub(4).max(query.start),
-    };
-    let after = Span {
-        start: (key.end + 1).min(query.end),
-        end: query.end,
-    };
-    let before = before.of(inbox);
-    let before = if after.is_empty() {
-        before.strip_suffix(b"&").unwrap_or(before)
-    } else {
-        before
-    };
-    if !(before.is_empty() && after.is_empty()) {
-        outbox.push(b'?');
-        outbox.extend_from_slice(before);
-        outbox.extend_from_slice(after.of(inbox));
+/// The query, without any parameter that shows our own key.
+fn append_query(outbox: &mut Buffer, query: &[u8], shown: Option<&[u8]>) {
+    let is_ours = |part: &[u8]| shown.is_some() && part.strip_prefix(b"key=") == shown;
+    let mut before: u8 = b'?';
+    for part in query
+        .split(|&byte| byte == b'&')
+        .filter(|part| !is_ours(part))
+    {
+        outbox.push(before);
+        outbox.extend_from_slice(part);
+        before = b'&';
     }
 }
 
@@ -146,19 +138,6 @@ const fn is_key(known: Known) -> bool {
         known,
         Known::Authorization | Known::XApiKey | Known::ApiKey | Known::XGoogApiKey
     )
-}
-
-/// The field our own key was shown in; the other key fields may be the upstream's.
-fn key_field(fields: &tollring_http1::Fields) -> Option<Known> {
-    let places = [
-        Known::Authorization,
-        Known::XApiKey,
-        Known::ApiKey,
-        Known::XGoogApiKey,
-    ];
-    places
-        .into_iter()
-        .find(|&known| fields.find(known).is_some())
 }
 
 /// Whether a request's field goes to the next hop.

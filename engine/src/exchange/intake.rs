@@ -9,6 +9,7 @@ use tollring_http1::{BodyDecoder, Framing, HeadLimits, Parsed};
 use super::route::{Call, Wanted};
 use super::{Exchange, Stop, auth::Caller, quota, refusal::Refusal};
 use crate::live::Live;
+use crate::net::buffer::BLOCK_BYTES;
 use crate::net::deadline::{Action, Cut};
 use crate::net::stream::Broken;
 
@@ -88,9 +89,11 @@ pub(super) async fn body(
                 ask,
             })
         }
-        Wanted::Service { service, own_key } => {
+        Wanted::Service(service) => {
             decode_arrived(exchange)?;
-            Ok(Call::Service { service, own_key })
+            let arrived = exchange.intake.body.len() as u64;
+            exchange.progress.uploaded.set(arrived);
+            Ok(Call::Service(service))
         }
     }
 }
@@ -107,10 +110,9 @@ pub(super) async fn whole(exchange: &mut Exchange<'_>, live: &Live) -> Result<()
         return Err(Refusal::BodyTooLong.into());
     }
     decode_arrived(exchange)?;
-    if exchange.intake.decoder.is_done() {
-        return Ok(());
+    if !exchange.intake.decoder.is_done() {
+        say_continue(exchange).await?;
     }
-    say_continue(exchange).await?;
     while !exchange.intake.decoder.is_done() {
         if exchange.intake.body.len() > bytes_max {
             return Err(Refusal::BodyTooLong.into());
@@ -139,7 +141,9 @@ pub(super) async fn whole(exchange: &mut Exchange<'_>, live: &Live) -> Result<()
     Ok(())
 }
 
-/// Makes room for more of the body: all that is announced, or a block.
+/// Makes room for more of the body, unless there is enough for a read: grown in steps that
+/// double, so that what a client announces is not yet worth memory, and what it sends is
+/// copied a bounded number of times.
 fn make_room(exchange: &mut Exchange<'_>) {
     let intake = &mut *exchange.intake;
     let announced = match intake.head.framing {
@@ -147,11 +151,12 @@ fn make_room(exchange: &mut Exchange<'_>) {
             let left = length.saturating_sub(intake.body.len() as u64);
             usize::try_from(left).unwrap_or(usize::MAX)
         }
-        Framing::Chunked | Framing::UntilClose => 1,
+        Framing::Chunked | Framing::UntilClose => usize::MAX,
     };
-    // Grown in steps: what a client announces is not yet worth memory.
-    let step = announced.min(intake.inbox.len().max(crate::net::buffer::BLOCK_BYTES));
-    intake.inbox.reserve_block(step.max(1));
+    if intake.inbox.room() < announced.min(BLOCK_BYTES / 2) {
+        let step = announced.min(intake.inbox.len().max(BLOCK_BYTES));
+        intake.inbox.reserve_block(step.max(1));
+    }
 }
 
 /// Decodes what has arrived behind the body so far, and puts it there.
@@ -189,11 +194,11 @@ pub(super) async fn say_continue(exchange: &mut Exchange<'_>) -> Result<(), Stop
     outbox.clear();
     outbox.reserve_block(CONTINUE.len());
     outbox.extend_from_slice(CONTINUE);
-    let written = exchange
-        .client
-        .writer
-        .write(outbox, 0..CONTINUE.len())
-        .await;
+    let writer = &mut exchange.client.writer;
+    let limit = exchange.live.config.timeouts.write;
+    writer.watch().arm(limit, Action::CloseBoth);
+    let written = writer.write(outbox, 0..CONTINUE.len()).await;
+    writer.watch().disarm();
     written.map_err(|_| Stop::Leave)
 }
 

@@ -7,7 +7,7 @@
 //! | 4 what for; what we answer ourselves | `route.rs`, `own.rs` | 403 404 405 |
 //! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 |
 //! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `compose.rs` over `upstream` | 502 503 504 |
-//! | 7 bytes back, untouched, counted; a body passed on while it comes; what is left told | `relay.rs`, `frame.rs`, `headroom.rs`, `upload.rs` | (cut in the client's dialect) |
+//! | 7 bytes back, untouched, counted; a body passed on while it comes; what is left told | `relay.rs`, `ending.rs`, `frame.rs`, `headroom.rs`, `upload.rs` | (cut in the client's dialect) |
 //! | 8 what it cost | `settle.rs` | |
 //! | every no, its status, code and body | `refusal.rs`, `wording.rs` | |
 //!
@@ -17,6 +17,7 @@
 mod attempt;
 mod auth;
 mod compose;
+mod ending;
 mod frame;
 pub(crate) mod headroom;
 mod intake;
@@ -29,6 +30,7 @@ mod settle;
 mod upload;
 mod wording;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -75,9 +77,21 @@ pub(crate) struct Exchange<'a> {
     pub(crate) presence: &'a Rc<ClientWatch>,
     pub(crate) intake: &'a mut Intake,
     pub(crate) outlet: &'a mut Outlet,
+    pub(crate) progress: Progress,
     /// The snapshot this request sees from its first byte to its last.
     pub(crate) live: Rc<InForce>,
     pub(crate) facts: Facts,
+}
+
+/// How far an exchange has come, for the two directions of it that run side by side.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Bytes of the request's body that were passed on.
+    pub(crate) uploaded: Cell<u64>,
+    /// Whether more of them are to come.
+    pub(crate) uploading: Cell<bool>,
+    /// Whether anything of an answer has been sent to the client.
+    pub(crate) answering: Cell<bool>,
 }
 
 /// What every later step wants to know of the request; copied freely.
@@ -112,7 +126,7 @@ async fn walk(exchange: &mut Exchange<'_>) -> Result<After, Stop> {
     // 2. The head.
     intake::head(exchange).await?;
     // 3. Who calls: what the path names decides whether a key is needed.
-    let place = route::place(exchange, &live);
+    let place = route::place(exchange, &live)?;
     let caller = auth::caller(exchange, &live, &place)?;
     exchange.facts.caller = caller;
     // 4. What for.
@@ -166,6 +180,7 @@ impl<'a> Exchange<'a> {
             presence,
             intake,
             outlet,
+            progress: Progress::default(),
             live,
             facts,
         }

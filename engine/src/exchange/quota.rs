@@ -4,7 +4,7 @@
 //! cannot all pass on the strength of the same balance. Prices come from the
 //! snapshot; buckets from the ledger. How a no is worded is decided elsewhere.
 
-use tollring_config::{HoldMode, LimitClass, Meter, Model, NanoUsd, Unit};
+use tollring_config::{HoldMode, LimitClass, Meter, Model, ModelId, NanoUsd, Unit};
 use tollring_dialects::openai::{Ask, Endpoint};
 use tollring_ledger::price::{self, TokensUsed};
 use tollring_ledger::{Amounts, Denial, DenialReason};
@@ -39,13 +39,10 @@ pub(super) fn hold<'a>(
     }
     let path = live.path(caller.key);
     match tollring_ledger::hold(path, demand.want, worker.slot(), worker.now()) {
-        Ok(hold) => Ok(Bill::open(
-            worker,
-            caller,
-            hold,
-            demand.tariff,
-            demand.output,
-        )),
+        Ok(hold) => {
+            let output = (demand.output, demand.output_most);
+            Ok(Bill::open(worker, caller, hold, demand.tariff, output))
+        }
         Err(denial) => {
             let affordable = affordable(worker, live, caller, &demand);
             Err(Refusal::Denied(Denied {
@@ -62,8 +59,9 @@ pub(super) fn hold<'a>(
 pub(super) struct Demand {
     pub(super) want: Amounts,
     tariff: Tariff,
-    /// Output tokens in `want`.
+    /// Output tokens in `want`, and the most the call can produce.
     output: u64,
+    output_most: u64,
     input: u64,
 }
 
@@ -81,7 +79,7 @@ pub(super) fn demand(live: &Live, call: &Call, caller: Caller) -> Result<Demand,
             let model = &live.config.models[model.index()];
             completion(live, *endpoint, model, ask, caller)
         }
-        Call::Service { service, .. } => {
+        Call::Service(service) => {
             let service = &live.config.services[service.index()];
             let tariff = match service.meter {
                 Meter::Requests => Tariff::Request {
@@ -110,6 +108,7 @@ pub(super) fn demand(live: &Live, call: &Call, caller: Caller) -> Result<Demand,
                 want,
                 tariff,
                 output: 0,
+                output_most: 0,
                 input: 0,
             })
         }
@@ -138,7 +137,8 @@ fn completion(
         HoldMode::Rolling if ask.stream => most.min(STEP_TOKENS),
         HoldMode::Rolling | HoldMode::Strict => most,
     };
-    let output = each.saturating_mul(u64::from(ask.choices));
+    let choices = u64::from(ask.choices);
+    let output = each.saturating_mul(choices);
     let used = TokensUsed {
         input,
         output,
@@ -152,8 +152,28 @@ fn completion(
         want: amounts(model.price.as_ref(), used),
         tariff,
         output,
+        output_most: most.saturating_mul(choices),
         input,
     })
+}
+
+/// Whether the bill covers an answer by another model than the one that was asked for, now or by
+/// holding more. An unpriced one is not served to a key that counts money.
+pub(super) fn covers(
+    bill: &mut Bill<'_>,
+    live: &Live,
+    endpoint: Endpoint,
+    model: ModelId,
+    ask: &Ask,
+) -> bool {
+    let Some(caller) = bill.caller() else {
+        return true;
+    };
+    let model = &live.config.models[model.index()];
+    match completion(live, endpoint, model, ask, caller) {
+        Ok(demand) => bill.cover(demand.want),
+        Err(_) => false,
+    }
 }
 
 /// The largest `max_tokens` every bucket of the caller would still admit.

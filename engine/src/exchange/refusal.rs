@@ -41,6 +41,8 @@ pub(crate) enum Refusal {
     KeyDisabled,
     /// The tenant is stopped.
     TenantSuspended,
+    /// The path has a segment that another server may take for a step up.
+    PathClimbs,
     /// There is no such place.
     RouteUnknown,
     /// There is, but not by that method.
@@ -207,7 +209,7 @@ impl Refusal {
             Self::Head(_) | Self::Body(_) => RefusalKind::MalformedRequest,
             Self::HeadTimedOut | Self::BodyTimedOut => RefusalKind::RequestTimedOut,
             Self::BodyTooLong => RefusalKind::BodyTooLarge,
-            Self::Ask(_) => RefusalKind::InvalidRequest,
+            Self::Ask(_) | Self::PathClimbs => RefusalKind::InvalidRequest,
             Self::KeyMissing | Self::KeyUnknown => RefusalKind::InvalidKey,
             Self::KeyDisabled => RefusalKind::KeyDisabled,
             Self::TenantSuspended => RefusalKind::TenantSuspended,

@@ -6,10 +6,9 @@
 
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::Duration;
 
 use tollring_config::{OnMidstream, UpstreamTimeouts};
-use tollring_dialects::openai;
+use tollring_dialects::openai::{Endpoint, Usage};
 use tollring_http1::{BodyDecoder, Known, LAST_CHUNK};
 
 use super::attempt::{Arrived, cause_of};
@@ -18,23 +17,18 @@ use super::frame::{HEADROOM, frame_fed, frame_in_place};
 use super::refusal::{Denied, Refusal};
 use super::route::Call;
 use super::settle::Bill;
-use super::{Exchange, Facts, wording};
+use super::{Exchange, Facts, Progress};
 use crate::connection::Outlet;
 use crate::live::Live;
 use crate::net::deadline::Action;
 use crate::net::stream::Broken;
 use crate::net::{ClientWatch, Reader, Writer};
-use crate::upstream::failure::{AttemptFailure, Cause, Stage};
+use crate::upstream::failure::{AttemptFailure, Cause};
 use crate::worker::Worker;
 
 /// Bodies up to this are copied behind their head and sent with it; longer ones are gathered.
 /// About where a copy costs what the kernel's second buffer does.
 const COPY_BYTES_MAX: usize = 4096;
-
-/// How long, and how many bytes, an answer is read on for its usage after its client left, at
-/// a provider that charges for it anyway.
-const DRAIN: Duration = Duration::from_secs(30);
-const DRAIN_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How an exchange with a provider ended.
 #[derive(Debug)]
@@ -71,6 +65,7 @@ pub(super) struct Downlink<'a> {
     pub(super) upstream: &'a mut Reader,
     pub(super) outlet: &'a mut Outlet,
     pub(super) facts: &'a Facts,
+    pub(super) progress: &'a Progress,
     pub(super) timeouts: UpstreamTimeouts,
     pub(super) cancel_stops_billing: bool,
 }
@@ -90,6 +85,7 @@ impl Exchange<'_> {
             upstream,
             outlet: self.outlet,
             facts: &self.facts,
+            progress: &self.progress,
             timeouts,
             cancel_stops_billing,
         }
@@ -98,7 +94,7 @@ impl Exchange<'_> {
 
 /// What of an answer is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Count {
+pub(super) enum Count {
     /// The usage of a body that comes as one.
     Unary,
     /// The usage of a body of events; `strip` takes the usage chunk out again.
@@ -110,15 +106,19 @@ enum Count {
 }
 
 /// One answer on its way.
-struct Passage {
-    decoder: BodyDecoder,
-    count: Count,
-    out: Out,
+pub(super) struct Passage {
+    pub(super) decoder: BodyDecoder,
+    pub(super) count: Count,
+    pub(super) out: Out,
     /// Decoded bytes of the body that came.
-    bytes: u64,
-    done: bool,
+    pub(super) bytes: u64,
+    pub(super) done: bool,
     /// Bytes came after the end; the connection cannot be trusted with another request.
     overrun: bool,
+    /// Whether the call asks for text, so that an answer without any says nothing of its cost.
+    writes_output: bool,
+    /// The no of a bucket that ends this answer at the next pause between two events.
+    denied: Option<Denied>,
 }
 
 /// Passes the answer on whose head is in the outlet, and keeps the connection if it may.
@@ -130,6 +130,7 @@ pub(super) async fn carry(
 ) -> Ended {
     let Arrived {
         mut connection,
+        sent_whole,
         timeouts,
         cancel_stops_billing,
     } = arrived;
@@ -137,7 +138,7 @@ pub(super) async fn carry(
     let mut down = exchange.downlink(&mut connection.stream.reader, to);
     let (ended, reusable) = down.relay(call, bill).await;
     exchange.presence.stop();
-    if reusable && !exchange.worker.draining.get() {
+    if reusable && sent_whole && !exchange.worker.draining.get() {
         exchange
             .worker
             .pools
@@ -154,13 +155,11 @@ impl Downlink<'_> {
         let mut from = self.outlet.answer.len;
         loop {
             let Ok(data) = self.decode(&mut passage, from) else {
-                return (
-                    self.cut_short(&passage, Cause::Malformed, bill).await,
-                    false,
-                );
+                let ended = self.cut_short(&passage, Cause::Malformed, bill).await;
+                return (ended, false);
             };
             if let Err(denied) = self.count(&passage, data.clone(), bill) {
-                return (self.cut_by_quota(&passage, denied).await, false);
+                passage.denied = Some(denied);
             }
             if passage.done {
                 self.settle(&passage, bill);
@@ -169,9 +168,15 @@ impl Downlink<'_> {
                 return (self.client_left(&mut passage, bill).await, false);
             }
             if passage.done {
-                let keep = self.facts.keep_alive && passage.out != Out::Close;
+                let keep = self.keeps() && passage.out != Out::Close;
                 let reusable = self.outlet.answer.keep_alive && !passage.overrun;
                 return (Ended::Whole { keep }, reusable);
+            }
+            // Not in the middle of an event: its reader would see neither it nor ours.
+            if self.outlet.events.between_events()
+                && let Some(denied) = passage.denied
+            {
+                return (self.cut_by_quota(&passage, denied, bill).await, false);
             }
             from = HEADROOM;
             match self.read(&passage).await {
@@ -186,13 +191,17 @@ impl Downlink<'_> {
         }
     }
 
+    /// Whether the client's connection may go on, as far as the request is concerned.
+    fn keeps(&self) -> bool {
+        self.facts.keep_alive && !self.progress.uploading.get()
+    }
+
     fn begin(&mut self, call: &Call) -> Passage {
         let answer = &self.outlet.answer;
         let count = self.what_counts(call);
         let rewritten = count == Count::Events { strip: true };
         let out = Out::choose(answer.framing, rewritten, self.facts, answer.status);
         let decoder = BodyDecoder::new(answer.framing);
-        self.worker.counters().answered(answer.status);
         match count {
             Count::Unary => self.outlet.unary.reset(),
             Count::Events { strip } => self.outlet.events.reset(strip),
@@ -201,7 +210,11 @@ impl Downlink<'_> {
         let completion = matches!(call, Call::Completion { .. });
         let caller = self.facts.caller.filter(|_| completion);
         let (worker, live) = (self.worker, self.live);
-        compose::answer(self.outlet, self.facts, out, completion, |fields| {
+        let facts = Facts {
+            keep_alive: self.keeps(),
+            ..*self.facts
+        };
+        compose::answer(self.outlet, &facts, out, completion, |fields| {
             if let Some(caller) = caller {
                 worker.headroom.append(fields, worker, live, caller);
             }
@@ -214,13 +227,21 @@ impl Downlink<'_> {
             bytes: 0,
             done,
             overrun: false,
+            writes_output: !matches!(
+                call,
+                Call::Completion {
+                    endpoint: Endpoint::Embeddings,
+                    ..
+                }
+            ),
+            denied: None,
         }
     }
 
     fn what_counts(&self, call: &Call) -> Count {
         let answer = &self.outlet.answer;
         match call {
-            Call::Service { .. } if answer.status < 500 => Count::Bytes,
+            Call::Service(_) if answer.status < 500 => Count::Bytes,
             Call::Completion { endpoint, ask, .. } if (200..300).contains(&answer.status) => {
                 let kind = answer.fields.find(Known::ContentType);
                 let kind = kind.map_or(&b""[..], |field| field.value.of(&self.outlet.block));
@@ -270,7 +291,11 @@ impl Downlink<'_> {
     }
 
     /// Decodes what lies in the block from `from` on; where the body's bytes are then.
-    fn decode(&mut self, passage: &mut Passage, from: usize) -> Result<Range<usize>, ()> {
+    pub(super) fn decode(
+        &mut self,
+        passage: &mut Passage,
+        from: usize,
+    ) -> Result<Range<usize>, ()> {
         let block = &mut self.outlet.block;
         if passage.done {
             passage.overrun |= block.len() > from;
@@ -290,7 +315,7 @@ impl Downlink<'_> {
 
     /// Looks at the body's bytes; puts what is left of them into the outbox when the usage is
     /// taken out.
-    fn count(
+    pub(super) fn count(
         &mut self,
         passage: &Passage,
         data: Range<usize>,
@@ -332,23 +357,47 @@ impl Downlink<'_> {
     }
 
     /// Settles a whole answer, before its last bytes leave.
-    fn settle(&self, passage: &Passage, bill: &mut Bill<'_>) {
-        let Outlet { unary, events, .. } = &*self.outlet;
-        let (usage, counted) = match passage.count {
-            Count::Unary => (unary.usage(), unary.output_tokens_counted()),
-            Count::Events { .. } => (events.usage(), events.output_tokens_counted()),
-            Count::Bytes => return bill.post_service(passage.bytes),
-            Count::Nothing => return,
-        };
-        match usage {
-            Some(usage) => bill.post_usage(usage),
-            None => bill.post_counted(counted),
+    pub(super) fn settle(&self, passage: &Passage, bill: &mut Bill<'_>) {
+        let counted = self.output_counted(passage);
+        match (self.stated(passage), passage.count) {
+            (_, Count::Bytes) => bill.post_service(self.bytes(passage)),
+            (_, Count::Nothing) => {}
+            (Some(usage), _) => bill.post_usage(usage),
+            // Neither it nor its text says what it cost (a body in a coding, or no JSON).
+            (None, Count::Unary) if counted == 0 && passage.writes_output => bill.post_held(),
+            (None, _) => bill.post_counted(counted),
         }
+    }
+
+    /// Settles an answer that ended before its end, if the provider had said by then what it
+    /// costs. Otherwise the rule for how it ended applies.
+    pub(super) fn settle_stated(&self, passage: &Passage, bill: &mut Bill<'_>) {
+        if let Some(usage) = self.stated(passage) {
+            let output = usage.output.max(self.output_counted(passage));
+            bill.post_usage(Usage { output, ..usage });
+        }
+    }
+
+    /// What the provider said it costs.
+    fn stated(&self, passage: &Passage) -> Option<Usage> {
+        match passage.count {
+            Count::Unary => self.outlet.unary.usage(),
+            Count::Events { .. } => self.outlet.events.usage(),
+            Count::Bytes | Count::Nothing => None,
+        }
+    }
+
+    /// Bytes of both bodies.
+    pub(super) fn bytes(&self, passage: &Passage) -> u64 {
+        passage.bytes + self.progress.uploaded.get()
     }
 
     /// Sends the head, if it has not left, and the body's bytes in the block, framed.
     async fn send(&mut self, passage: &Passage, data: Range<usize>) -> Result<(), Broken> {
         self.presence.stop();
+        if !self.progress.answering.replace(true) {
+            self.worker.counters().answered(self.outlet.answer.status);
+        }
         let Outlet { block, outbox, .. } = &mut *self.outlet;
         let framed = match (passage.count, passage.out) {
             (Count::Events { strip: true }, _) | (_, Out::Bodiless) => 0..0,
@@ -376,102 +425,11 @@ impl Downlink<'_> {
         sent
     }
 
-    fn output_counted(&self, passage: &Passage) -> u64 {
+    pub(super) fn output_counted(&self, passage: &Passage) -> u64 {
         match passage.count {
             Count::Unary => self.outlet.unary.output_tokens_counted(),
             Count::Events { .. } => self.outlet.events.output_tokens_counted(),
             Count::Bytes | Count::Nothing => 0,
-        }
-    }
-
-    /// The provider broke off. A stream ends with an error event; anything else ends visibly
-    /// short, so that a broken answer is never taken for a whole one.
-    async fn cut_short(&mut self, passage: &Passage, cause: Cause, bill: &mut Bill<'_>) -> Ended {
-        let output = self.output_counted(passage);
-        if cause == Cause::ClientGone {
-            return Ended::ClientGone {
-                output,
-                bytes: passage.bytes,
-            };
-        }
-        self.worker.counters().failed(Stage::Relay, cause);
-        if passage.count == Count::Bytes {
-            bill.post_service(passage.bytes);
-        }
-        if matches!(passage.count, Count::Events { .. }) {
-            let id = self.facts.id.as_str();
-            const SENTENCE: &str = "The provider broke off in the middle of its answer.";
-            self.end_stream(passage, |out| {
-                openai::append_midstream_failure(out, "upstream_failed", &SENTENCE, id);
-            })
-            .await;
-        }
-        Ended::Uncounted { output }
-    }
-
-    /// The money ran out in mid-stream and the operator wants it cut there.
-    async fn cut_by_quota(&mut self, passage: &Passage, denied: Denied) -> Ended {
-        let output = self.output_counted(passage);
-        let refusal = Refusal::Denied(denied);
-        self.worker.counters().refused(refusal.kind(self.live));
-        let (facts, live) = (self.facts, self.live);
-        self.end_stream(passage, |out| {
-            wording::append_stream_error(out, facts, &refusal, live)
-        })
-        .await;
-        Ended::Uncounted { output }
-    }
-
-    /// Ends a stream with an event of ours, on a line of its own.
-    async fn end_stream(&mut self, passage: &Passage, write: impl FnOnce(&mut Vec<u8>)) {
-        let Outlet { outbox, events, .. } = &mut *self.outlet;
-        frame_fed(outbox, passage.out, |out| {
-            if !events.between_events() {
-                out.extend_from_slice(b"\n\n");
-            }
-            write(out);
-        });
-        if passage.out == Out::Chunked {
-            outbox.extend_from_slice(LAST_CHUNK);
-        }
-        self.client
-            .watch()
-            .arm(self.live.config.timeouts.write, Action::CloseBoth);
-        let whole = 0..outbox.len();
-        // A client that is gone too does not need to be told.
-        let _ = self.client.write(outbox, whole).await;
-        self.client.watch().disarm();
-    }
-
-    /// The client is gone. Where that stops what the provider charges, nothing more is read;
-    /// elsewhere the answer is read on for its usage, within bounds.
-    async fn client_left(&mut self, passage: &mut Passage, bill: &mut Bill<'_>) -> Ended {
-        let reads_on = !self.cancel_stops_billing && bill.by_tokens();
-        if reads_on && !passage.done {
-            self.upstream.watch().arm(DRAIN, Action::CloseBoth);
-            let mut read = 0;
-            while !passage.done && read < DRAIN_BYTES {
-                let block = &mut self.outlet.block;
-                block.clear();
-                block.resize(HEADROOM, 0);
-                let Ok(count) = self.upstream.read(block).await else {
-                    break;
-                };
-                read += count as u64;
-                let Ok(data) = self.decode(passage, HEADROOM) else {
-                    break;
-                };
-                let _ = self.count(passage, data, bill);
-                self.outlet.outbox.clear();
-            }
-            self.upstream.watch().disarm();
-            if passage.done {
-                self.settle(passage, bill);
-            }
-        }
-        Ended::ClientGone {
-            output: self.output_counted(passage),
-            bytes: passage.bytes,
         }
     }
 }

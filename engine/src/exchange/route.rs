@@ -8,7 +8,7 @@ use tollring_dialects::openai::{Ask, Endpoint};
 use tollring_http1::{Method, Span};
 
 use super::Exchange;
-use super::auth::{Caller, key_parameter};
+use super::auth::Caller;
 use super::refusal::{Refusal, Voice};
 use crate::live::Live;
 
@@ -76,13 +76,8 @@ pub(super) enum Own {
 pub(super) enum Wanted {
     /// To a model, by an operation of OpenAI's.
     Completion(Endpoint),
-    /// To a REST service. `own_key` is where our key lies in the query, if it was shown there.
-    Service {
-        /// Which service.
-        service: ServiceId,
-        /// Where in the query our own key lies, if it was shown there.
-        own_key: Option<Span>,
-    },
+    /// To a REST service.
+    Service(ServiceId),
 }
 
 /// A call that can be paid for and sent.
@@ -97,16 +92,15 @@ pub(super) enum Call {
         ask: Ask,
     },
     /// To a REST service.
-    Service {
-        /// Which service.
-        service: ServiceId,
-        /// Where in the query our own key lies, if it was shown there.
-        own_key: Option<Span>,
-    },
+    Service(ServiceId),
 }
 
 /// What the path names. Sets the words in which refusals are put.
-pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Place {
+///
+/// # Errors
+/// When the path climbs: an upstream that resolves it would see another path than the one
+/// whose key and meter were asked for.
+pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Result<Place, Refusal> {
     let head = &exchange.intake.head;
     let path = head.path.of(&exchange.intake.inbox);
     let place = match path {
@@ -116,13 +110,14 @@ pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Place {
         b"/v1/models" => Place::Models,
         b"/v1/quota" => Place::Quota,
         b"/v1/quota/estimate" => Place::Estimate,
+        _ if climbs(path) => return Err(Refusal::PathClimbs),
         _ => elsewhere(path, head.path, live),
     };
     exchange.facts.voice = match place {
         Place::Service(_) => Voice::Problem,
         _ => Voice::OpenAi,
     };
-    place
+    Ok(place)
 }
 
 fn elsewhere(path: &[u8], span: Span, live: &Live) -> Place {
@@ -145,6 +140,31 @@ fn elsewhere(path: &[u8], span: Span, live: &Live) -> Place {
         Some(found) => Place::Service(ServiceId(u32::try_from(found).unwrap_or(u32::MAX))),
         None => Place::Nowhere,
     }
+}
+
+/// Whether a path has a segment `.` or `..` (RFC 3986 §5.2.4), also when it is encoded, or set
+/// off by what another server may take for a slash.
+fn climbs(path: &[u8]) -> bool {
+    let mut rest = path;
+    let mut dots = Some(0_usize);
+    while let Some((&first, after)) = rest.split_first() {
+        let (byte, after) = match (first, after) {
+            (b'%', [b'2', b'e' | b'E', after @ ..]) => (b'.', after),
+            (b'%', [b'2', b'f' | b'F', after @ ..] | [b'5', b'c' | b'C', after @ ..]) => {
+                (b'/', after)
+            }
+            (b'\\', after) => (b'/', after),
+            (byte, after) => (byte, after),
+        };
+        dots = match (byte, dots) {
+            (b'/', Some(1 | 2)) => return true,
+            (b'/', _) => Some(0),
+            (b'.', Some(dots)) => Some(dots + 1),
+            _ => None,
+        };
+        rest = after;
+    }
+    matches!(dots, Some(1 | 2))
 }
 
 /// Whether a prefix covers a path at a segment's end: `/a` covers `/a`, `/a/b`, not `/ab`.
@@ -182,8 +202,7 @@ pub(super) fn errand(
             {
                 return Err(Refusal::ServiceNotAllowed);
             }
-            let own_key = caller.and_then(|_| own_key_in_query(exchange));
-            Errand::Call(Wanted::Service { service, own_key })
+            Errand::Call(Wanted::Service(service))
         }
     })
 }
@@ -194,25 +213,6 @@ fn allows(allowed: &str, method: Method) -> bool {
         Method::Post => allowed == "POST",
         _ => false,
     }
-}
-
-/// The key in the query, when it was taken from there: fields come first in `auth`.
-fn own_key_in_query(exchange: &Exchange<'_>) -> Option<Span> {
-    use tollring_http1::Known;
-    let head = &exchange.intake.head;
-    let in_fields = [
-        Known::Authorization,
-        Known::XApiKey,
-        Known::ApiKey,
-        Known::XGoogApiKey,
-    ]
-    .into_iter()
-    .any(|known| head.fields.find(known).is_some());
-    if in_fields {
-        return None;
-    }
-    head.query
-        .and_then(|query| key_parameter(&exchange.intake.inbox, query))
 }
 
 /// The model a body asks for, if there is one of that name for this key.
@@ -246,6 +246,35 @@ pub(super) fn may_ask_for(live: &Live, caller: Caller, model: ModelId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_climbs_is_known_however_it_is_written() {
+        for path in [
+            "/..",
+            "/.",
+            "/a/../b",
+            "/a/./b",
+            "/a/%2e%2e/b",
+            "/a/.%2E/b",
+            "/a/..%2fb",
+            "/a%5c..%5cb",
+            "/a/..",
+            "/%2e",
+        ] {
+            assert!(climbs(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "/",
+            "/a.b",
+            "/..a/b",
+            "/.../b",
+            "/a..",
+            "/.well-known/x",
+            "/a/%2e%2e%2e",
+        ] {
+            assert!(!climbs(path.as_bytes()), "{path}");
+        }
+    }
 
     #[test]
     fn a_prefix_covers_whole_segments_only() {

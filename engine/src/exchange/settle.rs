@@ -7,7 +7,7 @@
 use tollring_config::{NanoUsd, Price};
 use tollring_dialects::openai::Usage;
 use tollring_ledger::price::{self, TokensUsed};
-use tollring_ledger::{Amounts, Hold};
+use tollring_ledger::{Amounts, DenialReason, Hold};
 
 use super::auth::Caller;
 use super::refusal::{Denied, Refusal};
@@ -52,8 +52,9 @@ pub(super) struct Bill<'a> {
     caller: Option<Caller>,
     hold: Option<Hold<'a>>,
     tariff: Tariff,
-    /// Output tokens the hold covers.
+    /// Output tokens the hold covers, and the most the call can produce.
     covered_output: u64,
+    most_output: u64,
     /// Output tokens that have passed, by our own count.
     output: u64,
     /// Whether an extension was denied and the answer goes on all the same.
@@ -61,21 +62,21 @@ pub(super) struct Bill<'a> {
 }
 
 impl<'a> Bill<'a> {
-    /// A bill over a hold; `covered_output` tokens of output are in it.
+    /// A bill over a hold in which there are `covered` tokens of output, of at most `most`.
     pub(super) fn open(
         worker: &'a Worker,
         caller: Caller,
         hold: Hold<'a>,
         tariff: Tariff,
-        covered_output: u64,
+        (covered, most): (u64, u64),
     ) -> Self {
-        let (caller, hold) = (Some(caller), Some(hold));
         Self {
             worker,
-            caller,
-            hold,
+            caller: Some(caller),
+            hold: Some(hold),
             tariff,
-            covered_output,
+            covered_output: covered,
+            most_output: most,
             output: 0,
             overdrawn: false,
         }
@@ -83,30 +84,52 @@ impl<'a> Bill<'a> {
 
     /// A bill for what costs nothing.
     pub(super) fn free(worker: &'a Worker) -> Self {
-        let (caller, hold, tariff) = (None, None, Tariff::Free);
         Self {
             worker,
-            caller,
-            hold,
-            tariff,
+            caller: None,
+            hold: None,
+            tariff: Tariff::Free,
             covered_output: 0,
+            most_output: 0,
             output: 0,
             overdrawn: false,
         }
     }
 
-    /// The model that answers has its own price; what is held stays as it was.
+    /// Whose bill it is, if anybody pays.
+    pub(super) fn caller(&self) -> Option<Caller> {
+        self.caller
+    }
+
+    /// Makes sure that `want` is held, for a model that may cost more than the one that was
+    /// asked for. Says whether it is.
+    pub(super) fn cover(&mut self, want: Amounts) -> bool {
+        let Some(hold) = self.hold.as_mut() else {
+            return true;
+        };
+        let held = hold.held();
+        let more = Amounts {
+            requests: 0,
+            tokens: (want.tokens - held.tokens).max(0),
+            usd: NanoUsd((want.usd.0 - held.usd.0).max(0)),
+        };
+        more == Amounts::default() || hold.extend(more, self.worker.now()).is_ok()
+    }
+
+    /// The model that answers has its own price.
     pub(super) fn served_by(&mut self, model_price: Option<Price>) {
         if let Tariff::Tokens { price, .. } = &mut self.tariff {
             *price = model_price;
         }
     }
 
-    /// Notes output as it is produced, and extends the hold when it runs low. The caller
-    /// decides what a denial means.
+    /// Notes output as it is produced, and extends the hold when it runs low: by as many steps
+    /// as were passed, and never beyond what the call can produce. The caller decides what a
+    /// denial means.
     pub(super) fn produced(&mut self, output: u64) -> Result<(), Denied> {
         self.output = output;
-        if output < self.covered_output || self.overdrawn {
+        let covered = self.covered_output;
+        if output < covered || self.overdrawn || covered >= self.most_output {
             return Ok(());
         }
         let (Tariff::Tokens { price, .. }, Some(hold), Some(caller)) =
@@ -114,30 +137,48 @@ impl<'a> Bill<'a> {
         else {
             return Ok(());
         };
+        let steps = (output + 1 - covered).div_ceil(STEP_TOKENS);
+        let tokens = (steps * STEP_TOKENS).min(self.most_output - covered);
         let more = Amounts {
             requests: 0,
-            tokens: i64::try_from(STEP_TOKENS).unwrap_or(0),
+            tokens: i64::try_from(tokens).unwrap_or(i64::MAX),
             usd: price.map_or(NanoUsd(0), |price| {
                 let for_output = Price {
                     request: NanoUsd(0),
                     ..price
                 };
-                price::cost(&for_output, &used(0, STEP_TOKENS))
+                price::cost(&for_output, &used(0, tokens))
             }),
         };
         match hold.extend(more, self.worker.now()) {
             Ok(()) => {
-                self.covered_output += STEP_TOKENS;
+                self.covered_output += tokens;
                 Ok(())
             }
-            Err(denial) => {
+            Err(mut denial) => {
                 self.overdrawn = true;
+                // It did fit when it began; it is the rest that does not.
+                if denial.reason == DenialReason::NeverFits {
+                    denial.reason = DenialReason::Insufficient;
+                }
                 Err(Denied {
                     caller,
                     denial,
                     affordable: Some(0),
                 })
             }
+        }
+    }
+
+    /// Settles at what is held: the provider did the work, and neither it nor the answer says
+    /// how much that was.
+    pub(super) fn post_held(&mut self) {
+        if let Some(held) = self.hold.as_ref().map(Hold::held) {
+            let output = self.covered_output;
+            let Tariff::Tokens { input_estimate, .. } = self.tariff else {
+                return;
+            };
+            self.post(held, used(input_estimate, output));
         }
     }
 
@@ -263,10 +304,11 @@ pub(super) fn settle(
             // Settled already, unless the provider answered with a failure of its own.
             bill.void();
             exchange.facts.keep_alive &= keep;
-            Ok(if exchange.facts.keep_alive {
-                After::Next
-            } else {
-                After::Close
+            Ok(match exchange.facts.keep_alive {
+                true => After::Next,
+                // The client is still sending what nobody wants any more.
+                false if exchange.progress.uploading.get() => After::Linger,
+                false => After::Close,
             })
         }
         // Nothing of the model's came through: nothing is charged.

@@ -4,25 +4,27 @@
 //! comes down, so that neither side can block the other. What has been passed on
 //! cannot be sent again, so only a failed connect is tried twice.
 
+use std::rc::Rc;
 use std::time::Instant;
 
-use tollring_http1::{BodyDecoder, BodyFault, Framing};
+use tollring_http1::{BodyDecoder, BodyFault, Framing, Version};
 
-use super::attempt::{await_head, cause_of, send};
+use super::attempt::{PROBE, await_head, cause_of, send};
 use super::frame::{HEADROOM, frame_in_place};
 use super::refusal::Refusal;
 use super::relay::{Downlink, Ended};
 use super::route::Call;
 use super::settle::Bill;
-use super::{Exchange, compose, intake};
+use super::{Exchange, Progress, compose, intake};
 use crate::live::Live;
 use crate::net::deadline::{Action, Cut};
 use crate::net::stream::Broken;
-use crate::net::{Buffer, Reader, Writer, both};
+use crate::net::{Buffer, ClientWatch, Reader, Writer, both};
 use crate::upstream::balance::{draw, place_at};
 use crate::upstream::connect::connect;
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};
 use crate::upstream::pool::Connection;
+use crate::worker::Worker;
 
 /// Whether part of the body has not arrived, so that it must be passed on as it comes.
 pub(super) fn is_needed(exchange: &Exchange<'_>) -> bool {
@@ -47,7 +49,7 @@ pub(super) async fn both_ways(
     call: &Call,
     bill: &mut Bill<'_>,
 ) -> Ended {
-    let Call::Service { service, .. } = call else {
+    let Call::Service(service) = call else {
         unreachable!("completions are read whole before they are held")
     };
     let timeouts = live.config.services[service.index()].timeouts;
@@ -61,15 +63,20 @@ pub(super) async fn both_ways(
             bytes: 0,
         };
     }
+    exchange.progress.uploading.set(true);
     let asked = Instant::now();
     let mut waited = std::time::Duration::ZERO;
     let up = Uplink {
         client: &mut exchange.client.reader,
         upstream: &mut connection.stream.writer,
-        answering: std::rc::Rc::clone(connection.stream.reader.watch()),
+        answering: Rc::clone(connection.stream.reader.watch()),
         inbox: &mut exchange.intake.inbox,
         decoder: &mut exchange.intake.decoder,
         rest: &mut exchange.intake.rest,
+        presence: exchange.presence,
+        worker: exchange.worker,
+        progress: &exchange.progress,
+        http11: exchange.facts.version == Version::Http11,
         chunked: exchange.intake.head.framing == Framing::Chunked,
         limits: (live.config.timeouts.body, timeouts.between_bytes),
     };
@@ -81,6 +88,7 @@ pub(super) async fn both_ways(
         upstream: &mut connection.stream.reader,
         outlet: exchange.outlet,
         facts: &exchange.facts,
+        progress: &exchange.progress,
         timeouts,
         cancel_stops_billing: false,
     };
@@ -95,13 +103,25 @@ pub(super) async fn both_ways(
     let (uploaded, (ended, reusable)) = both(up.carry(), download).await;
     exchange.facts.waited += waited;
     let sent_whole = matches!(uploaded, Some(Ok(())));
-    // The rest of a body that nobody wants any more would be taken for the next request.
-    exchange.facts.keep_alive &= sent_whole;
+    uploaded_to(exchange, sent_whole);
     if reusable && sent_whole && !exchange.worker.draining.get() {
         let now_ms = exchange.worker.deadlines.now_ms();
         exchange.worker.pools.keep(connection, now_ms);
     }
     blame(uploaded, ended)
+}
+
+/// Notes whether the body was passed on to its end. The rest of one that nobody wants any more
+/// must not be taken for the next request.
+fn uploaded_to(exchange: &mut Exchange<'_>, the_end: bool) {
+    exchange.facts.keep_alive &= the_end;
+    exchange.progress.uploading.set(!the_end);
+    if !the_end {
+        // A read may have been under way, with the inbox's bytes.
+        exchange.intake.inbox.clear();
+        exchange.intake.body = 0..0;
+        exchange.intake.rest = 0;
+    }
 }
 
 /// How it ended, with regard to what the client did: an answer that failed because the body
@@ -137,7 +157,7 @@ async fn begin(
     live: &Live,
     call: &Call,
 ) -> Result<Connection, AttemptFailure> {
-    let Call::Service { service, own_key } = call else {
+    let Call::Service(service) = call else {
         unreachable!("completions are read whole before they are held")
     };
     let upstreams = live.upstreams(*service);
@@ -149,7 +169,7 @@ async fn begin(
             break;
         };
         let upstream = &upstreams[place];
-        compose::service(exchange, upstream, *own_key);
+        compose::service(exchange, upstream);
         // A new connection: a kept one that has died cannot be replaced once the body moves.
         match connect(exchange.worker, &upstream.origin, timeouts.connect, true).await {
             Ok(mut connection) => {
@@ -174,10 +194,15 @@ struct Uplink<'a> {
     client: &'a mut Reader,
     upstream: &'a mut Writer,
     /// The deadline of the answer, to end it when the body turns out to be broken.
-    answering: std::rc::Rc<crate::net::Watch>,
+    answering: Rc<crate::net::Watch>,
     inbox: &'a mut Buffer,
     decoder: &'a mut BodyDecoder,
     rest: &'a mut usize,
+    presence: &'a Rc<ClientWatch>,
+    worker: &'a Worker,
+    progress: &'a Progress,
+    /// Whether the client knows interim answers.
+    http11: bool,
     chunked: bool,
     /// Between two reads from the client, and for one write to the upstream.
     limits: (std::time::Duration, std::time::Duration),
@@ -188,10 +213,25 @@ impl Uplink<'_> {
     /// whole: its connection ends.
     async fn carry(mut self) -> Result<(), UploadFailure> {
         let carried = self.pass_on().await;
-        if let Err(UploadFailure::Client | UploadFailure::Malformed(_)) = &carried {
-            self.answering.end(Cut::ClientGone, Action::CloseBoth);
+        match &carried {
+            Ok(()) => self.watch_the_client(),
+            Err(UploadFailure::Upstream) => {}
+            Err(UploadFailure::Client | UploadFailure::Malformed(_)) => {
+                self.answering.end(Cut::ClientGone, Action::CloseBoth);
+            }
         }
         carried
+    }
+
+    /// From now on the client only waits, and may leave without a word. Once an answer has
+    /// begun, nothing but it may be sent.
+    fn watch_the_client(&self) {
+        self.progress.uploading.set(false);
+        let silent = self.progress.answering.get() || !self.http11;
+        let probe = (!silent).then_some(PROBE);
+        let now_ms = self.worker.deadlines.now_ms();
+        let hangups = &self.worker.hangups;
+        hangups.watch(self.presence, &self.answering, probe, now_ms);
     }
 
     async fn pass_on(&mut self) -> Result<(), UploadFailure> {
@@ -207,6 +247,8 @@ impl Uplink<'_> {
             let decoded = decoded.map_err(UploadFailure::Malformed)?;
             let data = HEADROOM + decoded.data.start..HEADROOM + decoded.data.end;
             let next = HEADROOM + decoded.consumed;
+            let uploaded = self.progress.uploaded.get() + data.len() as u64;
+            self.progress.uploaded.set(uploaded);
             self.write(data, next, decoded.done)
                 .await
                 .map_err(|broken| {

@@ -151,6 +151,7 @@ impl fmt::Display for Sentence<'_> {
             Refusal::KeyUnknown => "The API key is not known here. Check it, or ask for a new one.",
             Refusal::KeyDisabled => "The API key is disabled.",
             Refusal::TenantSuspended => "The tenant this API key belongs to is suspended.",
+            Refusal::PathClimbs => "The path has a `.` or `..` segment. Send it resolved.",
             Refusal::RouteUnknown => "There is nothing at this path.",
             Refusal::MethodNotAllowed { allowed } => {
                 return write!(
@@ -185,6 +186,24 @@ const fn upstream_sentence(failure: &AttemptFailure) -> &'static str {
         (Stage::Connect, _) => "The provider could not be reached.",
         (_, Cause::Malformed) => "The provider's answer could not be understood.",
         _ => "The connection to the provider broke before it answered.",
+    }
+}
+
+/// Code and sentence for a stream whose provider broke off in the middle.
+pub(super) const fn broken_off(cause: Cause) -> (&'static str, &'static str) {
+    match cause {
+        Cause::Stopped => (
+            "gateway_stopping",
+            "The gateway is stopping and could not finish the answer.",
+        ),
+        Cause::TimedOut => (
+            "upstream_timeout",
+            "The provider stopped in the middle of its answer.",
+        ),
+        _ => (
+            "upstream_failed",
+            "The provider broke off in the middle of its answer.",
+        ),
     }
 }
 

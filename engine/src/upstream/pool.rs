@@ -78,14 +78,22 @@ impl Pools {
         Rc::new(Self::default())
     }
 
-    /// The connection used last, if any is idle.
+    /// The connection used last, if any is idle and as it was left. One that the other side
+    /// closed, or on which it spoke unasked, is not: what it said would be taken for the
+    /// answer to the next request, which may be another tenant's.
     pub(crate) fn take(&self, origin: &Origin) -> Option<Connection> {
-        let mut connection = self.idle.borrow_mut().get_mut(origin.id.0)?.pop()?;
-        let counters = &origin.pools[connection.worker];
-        counters.idle.sub(1);
-        counters.reused_total.add(1);
-        connection.reused = true;
-        Some(connection)
+        let mut idle = self.idle.borrow_mut();
+        let kept = idle.get_mut(origin.id.0)?;
+        loop {
+            let mut connection = kept.pop()?;
+            let counters = &origin.pools[connection.worker];
+            counters.idle.sub(1);
+            if connection.stream.is_quiet() {
+                counters.reused_total.add(1);
+                connection.reused = true;
+                return Some(connection);
+            }
+        }
     }
 
     /// Keeps a connection whose last answer ended in order; beyond the bound it is closed.

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use super::Endpoint;
 use super::estimate::Estimate;
 use super::fault::{AskFault, Member};
+use super::prompts::count_prompts;
 use crate::Span;
 use crate::json::scan::{Leaf, Scanner};
 use crate::json::text::{Text, decode};
@@ -26,7 +27,8 @@ pub struct Ask {
     /// The most output that one choice may have, in tokens: `max_completion_tokens`, else
     /// `max_tokens`. None where the caller set no bound; 0 for embeddings, which have no output.
     pub output_tokens_max: Option<u64>,
-    /// How many outputs the provider makes: `n`, or `best_of` where that is larger; at least 1.
+    /// How many outputs the provider makes: `n`, or `best_of` where that is larger, for each
+    /// prompt; at least 1.
     pub choices: u32,
     /// Whether the caller asked for the usage chunk of a stream.
     pub include_usage: bool,
@@ -90,7 +92,7 @@ pub fn read_ask(endpoint: Endpoint, body: &[u8]) -> Result<Ask, AskFault> {
     }
     let close = offset(&scan) - 1;
     scan.end()?;
-    draft.finish(endpoint, close)
+    draft.finish(endpoint, close, body)
 }
 
 /// Steps into the body's object; false where the body is some other value.
@@ -119,6 +121,7 @@ struct Draft {
     max_completion_tokens: Option<u64>,
     choices: Option<u32>,
     best_of: Option<u32>,
+    prompt: Option<Span>,
     usage_option: Option<UsageOption>,
     estimate: Estimate,
 }
@@ -156,7 +159,16 @@ impl Draft {
             Member::MaxCompletionTokens => self.max_completion_tokens = read_tokens(scan, member)?,
             Member::N => self.choices = read_choices(scan, member)?,
             Member::BestOf => self.best_of = read_choices(scan, member)?,
-            Member::Prompt | Member::Input => self.read_input(scan, true)?,
+            Member::Prompt => {
+                scan.peek();
+                let start = offset(scan);
+                self.read_input(scan, true)?;
+                self.prompt = Some(Span {
+                    start,
+                    end: offset(scan),
+                });
+            }
+            Member::Input => self.read_input(scan, true)?,
             // The last of these is no member of the top; `Member::at_top` never finds it there.
             Member::Messages | Member::Tools | Member::IncludeUsage => {
                 self.read_input(scan, false)?;
@@ -177,7 +189,7 @@ impl Draft {
         Ok(())
     }
 
-    fn finish(&self, endpoint: Endpoint, close: u32) -> Result<Ask, AskFault> {
+    fn finish(&self, endpoint: Endpoint, close: u32, body: &[u8]) -> Result<Ask, AskFault> {
         let model = self.model.ok_or(AskFault::ModelMissing)?;
         let usage_option = self.usage_option.unwrap_or(UsageOption::Absent(close));
         let (old, new) = (self.max_tokens, self.max_completion_tokens);
@@ -185,6 +197,12 @@ impl Draft {
             return Err(AskFault::TokensBoth);
         }
         let made = self.choices.unwrap_or(1).max(self.best_of.unwrap_or(1));
+        // Each prompt of a list is answered with that many choices.
+        let prompt = self.prompt.filter(|_| endpoint == Endpoint::Completions);
+        let prompts = prompt
+            .and_then(|prompt| prompt.of(body))
+            .map_or(1, count_prompts);
+        let made = made.saturating_mul(prompts);
         let embeds = endpoint == Endpoint::Embeddings;
         Ok(Ask {
             model,

@@ -17,6 +17,7 @@ mod edits;
 mod estimate;
 mod fault;
 mod models;
+mod prompts;
 pub mod refusal;
 #[cfg(test)]
 mod samples;
