@@ -13,7 +13,11 @@ use rules::Fault;
 use tree::Tree;
 
 /// Who may know whom. Downward only: no row may be reached from a package it names.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
+    (
+        "tollring-fuzz",
+        &["tollring-config", "tollring-dialects", "tollring-http1"],
+    ),
     (
         "tollring",
         &[

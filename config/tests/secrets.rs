@@ -85,6 +85,15 @@ fn a_fault_beside_a_secret_still_shows_the_rest_of_its_line() {
     );
 }
 
+#[test]
+fn a_control_character_in_a_secret_does_not_reach_the_terminal() {
+    let text = "[admin]\ntoken = \"a\u{1b}[2J\" b\n";
+    let faults = parse("tollring.toml", text, &|_| None).unwrap_err();
+    let shown = faults.render_text();
+    let stray = |letter: char| letter.is_control() && letter != '\n';
+    assert!(!shown.contains(stray), "{shown:?}");
+}
+
 /// Puts a slip of the pen at every byte of a sound file, and reads what is told about it.
 #[test]
 fn no_slip_of_the_pen_brings_a_secret_to_light() {

@@ -201,14 +201,11 @@ impl Shown<'_> {
         let hidden: Vec<_> = self.hidden.iter().filter(here).collect();
         let masked = |(at, letter): (usize, char)| {
             let byte = line_start + at;
-            if hidden.iter().any(|hidden| hidden.contains(&byte)) {
-                if letter.is_alphanumeric() || !letter.is_ascii() {
-                    '·'
-                } else {
-                    letter
-                }
-            } else if letter.is_control() {
+            let is_hidden = hidden.iter().any(|hidden| hidden.contains(&byte));
+            if letter.is_control() {
                 ' '
+            } else if is_hidden && (letter.is_alphanumeric() || !letter.is_ascii()) {
+                '·'
             } else {
                 letter
             }

@@ -20,6 +20,7 @@ use monoio::net::TcpStream;
 
 use super::buffer::{Buffer, Buffers};
 use super::deadline::{Action, Cut, Deadlines, Watch};
+use super::hangup::poll_now;
 use super::task::within;
 
 /// How long a connection may be quiet before it gives its block back. Longer than the
@@ -72,18 +73,12 @@ impl Stream {
     /// Whether the peer has neither sent anything that was not read, nor closed. Costs a system
     /// call, and is worth it: see where it is asked.
     pub(crate) fn is_quiet(&self) -> bool {
-        let mut byte = 0_u8;
-        // SAFETY: one writable byte is passed; nothing is taken from the socket, and the call
-        // does not wait.
-        let seen = unsafe {
-            libc::recv(
-                self.fd(),
-                (&raw mut byte).cast(),
-                1,
-                libc::MSG_PEEK | libc::MSG_DONTWAIT,
-            )
-        };
-        seen < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+        let events = libc::POLLIN | libc::POLLRDHUP;
+        !poll_now(&mut [libc::pollfd {
+            fd: self.fd(),
+            events,
+            revents: 0,
+        }])
     }
 
     /// Whether neither direction was ended from our side.
