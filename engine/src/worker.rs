@@ -17,6 +17,7 @@ use tollring_ledger::{UnixMillis, WorkerSlot};
 use crate::connection::{self, Connection, Desks};
 use crate::counters::Counters;
 use crate::engine::Shared;
+use crate::exchange::date::DateLine;
 use crate::exchange::headroom::Headroom;
 use crate::live::InForce;
 use crate::net::deadline::TICK_MS;
@@ -44,6 +45,7 @@ pub(crate) struct Worker {
     pub(crate) pools: Rc<Pools>,
     pub(crate) desks: Desks,
     pub(crate) headroom: Headroom,
+    pub(crate) date: DateLine,
     pub(crate) dice: Dice,
     pub(crate) draining: Cell<bool>,
     requests: Cell<u64>,
@@ -64,6 +66,7 @@ impl Worker {
             pools: Pools::new(),
             desks: Desks::default(),
             headroom: Headroom::default(),
+            date: DateLine::default(),
             dice: Dice::new(u64::from_ne_bytes(seed)),
             draining: Cell::new(false),
             requests: Cell::new(0),

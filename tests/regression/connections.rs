@@ -1,9 +1,12 @@
 //! Whose bytes went over which connection, and who was told of an end: answers nobody had
 //! asked for, uploads whose other side was gone, and ends that did not come.
 
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::json;
+use socket2::{Domain, Socket, Type};
 
 use crate::support::openai::{self, CHAT, LAST_CHUNK, STREAM_HEAD, chunk};
 use crate::support::site::{ACME, AMPLE};
@@ -216,4 +219,103 @@ fn sigquit_ends_a_drain_at_once() {
     gateway.signal("QUIT");
     gateway.await_exit();
     gate.open();
+}
+
+/// A listener whose queue is full, so that connecting to it neither succeeds nor fails, and
+/// what fills it.
+fn blackhole() -> (Socket, SocketAddr, Vec<TcpStream>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    listener.bind(&loopback.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let patience = Duration::from_millis(100);
+    let fill = (0..4).filter_map(|_| TcpStream::connect_timeout(&address, patience).ok());
+    let fill = fill.collect();
+    (listener, address, fill)
+}
+
+/// A provider that sends one word of a stream, and the rest when the gate is open.
+fn gated(gate: &Gate) -> Provider {
+    let gate = gate.clone();
+    Provider::start(move |mut peer| {
+        if peer.call().is_none() {
+            return;
+        }
+        let first = chunk(&openai::content_event("one"));
+        if peer.send(format!("{STREAM_HEAD}{first}")).is_ok() && gate.wait() {
+            let rest = chunk(&(openai::usage_event(1, 1) + openai::DONE));
+            let _ = peer.send(rest + LAST_CHUNK);
+        }
+    })
+}
+
+#[test]
+fn a_client_that_leaves_between_two_targets_ends_nobody_elses_connection() {
+    let (gone, first_gone) = mpsc::channel();
+    let declining = Provider::start(move |mut peer| {
+        if peer.call().is_some() {
+            let _ = peer.send(openai::answer("503 Service Unavailable", "{}"));
+            let _ = gone.send(peer.await_hang_up());
+        }
+    });
+    let (told, hung_up) = mpsc::channel();
+    let watched = Provider::start(move |mut peer| {
+        if peer.call().is_some() {
+            let _ = told.send(peer.await_hang_up());
+        }
+    });
+    let gate = Gate::default();
+    let streaming = gated(&gate);
+    let (_listener, address, _fill) = blackhole();
+    let site = Site::new()
+        .provider("declining", &declining.url())
+        .provider("blackhole", &format!("http://{address}"))
+        .provider("watched", &watched.url())
+        .provider("streaming", &streaming.url())
+        .model("backup", "blackhole")
+        .model("watched", "watched")
+        .model("stream", "streaming")
+        .model_with(
+            "m",
+            r#"{ provider = "declining", model = "a" }"#,
+            "fallback = [\"backup\"]\nprice = { input = \"1\", output = \"2\" }",
+        )
+        .tenant("acme", "")
+        .key("acme", "bot", ACME, AMPLE)
+        .set("server", "workers", "1")
+        .set("timeouts", "connect", "\"60s\"");
+    let gateway = Gateway::start(&site);
+    let stream_of = |model| {
+        let body = openai::chat(model, json!({ "stream": true }));
+        Request::post(CHAT, body).key(ACME).bytes()
+    };
+
+    // The first target has declined and its socket is closed: its number is free.
+    let mut leaving = gateway.client();
+    leaving.send(chat(json!({})).bytes());
+    assert!(first_gone.recv_timeout(2 * PATIENCE).unwrap());
+    // Of these, one has it now.
+    let mut others: Vec<_> = (0..8).map(|_| gateway.client()).collect();
+    let heads = others.iter_mut().map(|other| {
+        other.send(stream_of("stream"));
+        let head = other.head();
+        assert!(other.events(&head).next().is_some());
+        head
+    });
+    let heads: Vec<_> = heads.collect();
+
+    leaving.reset();
+    // Who leaves later is noticed no sooner.
+    let mut later = gateway.client();
+    later.send(stream_of("watched"));
+    watched.await_calls(1);
+    later.reset();
+    assert!(hung_up.recv_timeout(2 * PATIENCE).unwrap());
+
+    gate.open();
+    for (other, head) in others.iter_mut().zip(&heads) {
+        let rest: Vec<String> = other.events(head).collect();
+        assert_eq!(rest, ["data: [DONE]"], "ended for another's sake");
+    }
 }

@@ -273,3 +273,19 @@ fn a_key_under_as_many_limits_as_a_file_allows_is_served() {
     assert_eq!(buckets.len(), 3 * WINDOWS.len() + 1, "{told}");
     assert_eq!(gateway.bucket_at_rest(ACME, "usd").used, 11_000 + 14_000);
 }
+#[test]
+fn a_provider_that_writes_more_than_it_was_asked_for_is_cut_at_the_limit_too() {
+    const EVENT_BYTES: usize = 15_000;
+    let event = chunk(&openai::content_event(&"x".repeat(EVENT_BYTES)));
+    let provider = in_parts(vec![event; 20]);
+    let gateway = cutting(&provider, 200, "rolling");
+    let mut client = gateway.client();
+    client.send(chat(json!({ "stream": true, "max_tokens": 50 })).bytes());
+    let head = client.head();
+    // All of them, or fewer and the no.
+    let events: Vec<String> = client.events(&head).take(20).collect();
+    says_the_quota_is_spent(events.last());
+    let used = gateway.bucket_at_rest(ACME, "tokens").used;
+    let most = 200 + EVENT_BYTES as i128 / 4;
+    assert!(used <= most, "{used} tokens posted on a limit of 200");
+}

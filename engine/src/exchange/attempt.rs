@@ -29,7 +29,7 @@ use crate::upstream::origin::Origin;
 use crate::upstream::pool::Connection;
 use crate::upstream::retry::{ATTEMPTS_MAX, may_retry};
 
-/// Interim answers of one provider to one request that are read over. Arbitrary; real ones
+/// Interim answers of one provider to one request that are passed on. Arbitrary; real ones
 /// send at most two.
 const INTERIM_MAX: usize = 8;
 
@@ -313,6 +313,16 @@ pub(super) async fn await_head(down: &mut Downlink<'_>) -> Result<(), Cause> {
             interim += 1;
             if interim > INTERIM_MAX {
                 break;
+            }
+            if down.facts.version == Version::Http11 {
+                compose::interim(outlet);
+                let whole = 0..outlet.outbox.len();
+                down.client
+                    .watch()
+                    .arm(down.live.config.timeouts.write, Action::CloseBoth);
+                // A client that is gone is found out by whoever sends the answer.
+                let _ = down.client.write(&mut outlet.outbox, whole).await;
+                down.client.watch().disarm();
             }
             let head_len = outlet.answer.len;
             outlet.block.drop_front(head_len);

@@ -11,6 +11,7 @@ use tollring_http1::{
 };
 
 use super::auth::{key_of, shown_key};
+use super::route::max_forwards;
 use super::{Exchange, Facts};
 use crate::connection::{Intake, Outlet};
 use crate::live::{TargetPlan, UpstreamPlan};
@@ -74,6 +75,8 @@ pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan) {
     let Intake {
         head, inbox, body, ..
     } = &*exchange.intake;
+    let is_counted = head.method == Method::Options;
+    let forwards = is_counted.then(|| max_forwards(head, inbox)).flatten();
     let outbox = &mut exchange.outlet.outbox;
     outbox.clear();
     outbox.reserve_block(head.len + OWN_BYTES_MAX + upstream.path_prefix.len() + body.len());
@@ -90,8 +93,14 @@ pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan) {
         // Ours goes no further, in whatever field; any other is the upstream's own business.
         let ours = is_key(field.known)
             && shown.is_some_and(|shown| key_of(field.known, field.value.of(inbox)) == Some(shown));
-        !ours && (is_key(field.known) || passes_on(field))
+        let counted = forwards.is_some() && field.known == Known::MaxForwards;
+        !(ours || counted) && (is_key(field.known) || passes_on(field))
     });
+    if let Some(forwards) = forwards {
+        outbox.extend_from_slice(b"Max-Forwards: ");
+        append_decimal(outbox, forwards.saturating_sub(1));
+        outbox.extend_from_slice(b"\r\n");
+    }
     outbox.extend_from_slice(VIA);
     match head.framing {
         Framing::Length(0) if !expects_body(head.method) => {}
@@ -217,6 +226,23 @@ pub(super) fn answer(
     add(outbox);
     outbox.extend_from_slice(VIA);
     append_connection(outbox, facts, out == Out::Close);
+    outbox.extend_from_slice(b"\r\n");
+}
+
+/// Writes an interim answer of a provider into the outbox, as it came (RFC 9110 §15.2).
+pub(super) fn interim(outlet: &mut Outlet) {
+    let Outlet {
+        answer,
+        block,
+        outbox,
+        ..
+    } = outlet;
+    outbox.clear();
+    outbox.reserve_block(answer.len + OWN_BYTES_MAX);
+    append_status_line(outbox, answer.status);
+    append_fields(outbox, block, &answer.fields, |field| {
+        field.known != Known::ContentLength
+    });
     outbox.extend_from_slice(b"\r\n");
 }
 

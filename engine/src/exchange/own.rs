@@ -8,7 +8,7 @@ use tollring_http1::{Method, append_field, append_status_line};
 
 use super::auth::Caller;
 use super::compose::{append_connection, append_ids, append_length};
-use super::refusal::{Denied, Refusal};
+use super::refusal::{ANY_METHOD, Denied, Refusal};
 use super::route::{self, Call, Own, may_ask_for};
 use super::wording::{Amount, Moment, sees_amounts};
 use super::{After, Exchange, Stop, intake, quota};
@@ -59,9 +59,13 @@ pub(super) async fn answer(
     own: Own,
     caller: Option<Caller>,
 ) -> Result<After, Stop> {
+    if own == Own::Options {
+        return Ok(send(exchange, 204, &[]).await);
+    }
     let caller = caller.ok_or(Refusal::KeyMissing)?;
     let mut body = Vec::new();
     match own {
+        Own::Options => {}
         Own::Models => append_models(&mut body, live, caller),
         Own::Model(name) => {
             let name = percent_decoded(name.of(&exchange.intake.inbox));
@@ -79,7 +83,7 @@ pub(super) async fn answer(
             append_json(&mut body, &estimate(exchange, live, caller)?);
         }
     }
-    Ok(send(exchange, &body).await)
+    Ok(send(exchange, 200, &body).await)
 }
 
 /// A path segment with its `%2F` and the like read (RFC 3986 §2.1): SDKs encode the slash in a
@@ -198,23 +202,28 @@ fn estimate<'a>(
     })
 }
 
-async fn send(exchange: &mut Exchange<'_>, body: &[u8]) -> After {
+async fn send(exchange: &mut Exchange<'_>, status: u16, body: &[u8]) -> After {
     exchange.facts.keep_alive &= intake::skip_arrived(exchange);
     let facts = &exchange.facts;
     let outbox = &mut exchange.outlet.outbox;
     outbox.clear();
     outbox.reserve_block(1024 + body.len());
-    append_status_line(outbox, 200);
-    append_field(outbox, b"content-type", b"application/json");
-    append_length(outbox, body.len() as u64);
+    append_status_line(outbox, status);
+    if status == 204 {
+        append_field(outbox, b"allow", ANY_METHOD.as_bytes());
+    } else {
+        append_field(outbox, b"content-type", b"application/json");
+        append_length(outbox, body.len() as u64);
+    }
     append_field(outbox, b"cache-control", b"no-store");
+    exchange.worker.date.append(outbox, exchange.worker.now());
     append_ids(outbox, facts);
     append_connection(outbox, facts, false);
     outbox.extend_from_slice(b"\r\n");
     if facts.method != Method::Head {
         outbox.extend_from_slice(body);
     }
-    exchange.worker.counters().answered(200);
+    exchange.worker.counters().answered(status);
     let writer = &mut exchange.client.writer;
     writer
         .watch()

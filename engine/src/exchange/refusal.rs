@@ -342,6 +342,9 @@ const fn upstream_kind(failure: &AttemptFailure) -> RefusalKind {
     }
 }
 
+/// The methods that go anywhere at all.
+pub(super) const ANY_METHOD: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// Sends a refusal, and says what becomes of the connection.
 pub(crate) async fn answer(exchange: &mut Exchange<'_>, refusal: Refusal) -> After {
     let read_whole = refusal.leaves_framing_certain() && intake::skip_arrived(exchange);
@@ -383,6 +386,7 @@ fn write_out(exchange: &mut Exchange<'_>, refusal: &Refusal, live: &Live) {
     };
     append_field(outbox, b"content-type", content_type);
     append_length(outbox, block.len() as u64);
+    exchange.worker.date.append(outbox, exchange.worker.now());
     append_ids(outbox, facts);
     append_field(outbox, b"cache-control", b"no-store");
     if let Some(seconds) = refusal.retry_after_s(live) {
@@ -396,6 +400,10 @@ fn write_out(exchange: &mut Exchange<'_>, refusal: &Refusal, live: &Live) {
     match refusal {
         Refusal::KeyMissing | Refusal::KeyUnknown => {
             append_field(outbox, b"www-authenticate", b"Bearer");
+        }
+        // RFC 9110 §15.5.6 wants it beside every 405; this one is CONNECT's.
+        Refusal::Head(fault) if fault.status() == 405 => {
+            append_field(outbox, b"allow", ANY_METHOD.as_bytes());
         }
         Refusal::MethodNotAllowed { allowed } => {
             append_field(outbox, b"allow", allowed.as_bytes());

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use tollring_config::{OnMidstream, UpstreamTimeouts};
-use tollring_dialects::openai::{Endpoint, Usage};
+use tollring_dialects::openai::{EVENT_BYTES_MAX, Endpoint, Usage};
 use tollring_http1::{BodyDecoder, Known, LAST_CHUNK};
 
 use super::attempt::{Arrived, cause_of};
@@ -117,8 +117,9 @@ pub(super) struct Passage {
     overrun: bool,
     /// Whether the call asks for text, so that an answer without any says nothing of its cost.
     writes_output: bool,
-    /// The no of a bucket that ends this answer at the next pause between two events.
-    denied: Option<Denied>,
+    /// The no of a bucket that ends this answer at the next pause between two events, and how
+    /// many bytes had come when it was said.
+    denied: Option<(Denied, u64)>,
 }
 
 /// Passes the answer on whose head is in the outlet, and keeps the connection if it may.
@@ -159,7 +160,7 @@ impl Downlink<'_> {
                 return (ended, false);
             };
             if let Err(denied) = self.count(&passage, data.clone(), bill) {
-                passage.denied = Some(denied);
+                passage.denied = Some((denied, passage.bytes));
             }
             if passage.done {
                 self.settle(&passage, bill);
@@ -172,9 +173,11 @@ impl Downlink<'_> {
                 let reusable = self.outlet.answer.keep_alive && !passage.overrun;
                 return (Ended::Whole { keep }, reusable);
             }
-            // Not in the middle of an event: its reader would see neither it nor ours.
-            if self.outlet.events.between_events()
-                && let Some(denied) = passage.denied
+            // Not in the middle of an event, whose reader would see neither it nor ours; but no
+            // event is waited for that never ends.
+            if let Some((denied, since)) = passage.denied
+                && (self.outlet.events.between_events()
+                    || passage.bytes - since > EVENT_BYTES_MAX as u64)
             {
                 return (self.cut_by_quota(&passage, denied, bill).await, false);
             }
@@ -214,7 +217,11 @@ impl Downlink<'_> {
             keep_alive: self.keeps(),
             ..*self.facts
         };
+        let dated = self.outlet.answer.fields.has(Known::Date);
         compose::answer(self.outlet, &facts, out, completion, |fields| {
+            if !dated {
+                worker.date.append(fields, worker.now());
+            }
             if let Some(caller) = caller {
                 worker.headroom.append(fields, worker, live, caller);
             }

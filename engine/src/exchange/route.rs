@@ -5,7 +5,7 @@
 
 use tollring_config::{Auth, ModelId, ServiceId};
 use tollring_dialects::openai::{Ask, Endpoint};
-use tollring_http1::{Method, Span};
+use tollring_http1::{Known, Method, RequestHead, Span};
 
 use super::Exchange;
 use super::auth::Caller;
@@ -27,6 +27,8 @@ pub(super) enum Place {
     Estimate,
     /// A REST service.
     Service(ServiceId),
+    /// The gateway itself: `OPTIONS *`, or an `OPTIONS` that may go no further.
+    Gateway,
     /// Nothing.
     Nowhere,
 }
@@ -36,6 +38,7 @@ impl Place {
     pub(super) fn needs_key(self, live: &Live) -> bool {
         match self {
             Self::Service(service) => live.config.services[service.index()].auth == Auth::Key,
+            Self::Gateway => false,
             _ => true,
         }
     }
@@ -45,7 +48,7 @@ impl Place {
         match self {
             Self::Completion(_) | Self::Estimate => Some("POST"),
             Self::Models | Self::Model(_) | Self::Quota => Some("GET, HEAD"),
-            Self::Service(_) | Self::Nowhere => None,
+            Self::Service(_) | Self::Gateway | Self::Nowhere => None,
         }
     }
 }
@@ -61,6 +64,8 @@ pub(super) enum Errand {
 /// What the gateway answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Own {
+    /// `OPTIONS *`
+    Options,
     /// `GET /v1/models`
     Models,
     /// `GET /v1/models/{id}`
@@ -104,6 +109,7 @@ pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Result<Place, R
     let head = &exchange.intake.head;
     let path = head.path.of(&exchange.intake.inbox);
     let place = match path {
+        _ if ends_here(exchange) => Place::Gateway,
         b"/v1/chat/completions" => Place::Completion(Endpoint::ChatCompletions),
         b"/v1/completions" => Place::Completion(Endpoint::Completions),
         b"/v1/embeddings" => Place::Completion(Endpoint::Embeddings),
@@ -140,6 +146,24 @@ fn elsewhere(path: &[u8], span: Span, live: &Live) -> Place {
         Some(found) => Place::Service(ServiceId(u32::try_from(found).unwrap_or(u32::MAX))),
         None => Place::Nowhere,
     }
+}
+
+/// Whether an `OPTIONS` is for the gateway: it asks about no resource (RFC 9110 §9.3.7), or may
+/// be forwarded no more often (§7.6.2).
+fn ends_here(exchange: &Exchange<'_>) -> bool {
+    let head = &exchange.intake.head;
+    let bytes = &exchange.intake.inbox[..];
+    head.method == Method::Options
+        && (head.path.of(bytes) == b"*" || max_forwards(head, bytes) == Some(0))
+}
+
+/// How often a request may still be forwarded, if it says so.
+pub(super) fn max_forwards(head: &RequestHead, bytes: &[u8]) -> Option<u64> {
+    let field = head.fields.find(Known::MaxForwards)?;
+    std::str::from_utf8(field.value.of(bytes))
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// Whether a path has a segment `.` or `..` (RFC 3986 §5.2.4), also when it is encoded, or set
@@ -194,6 +218,7 @@ pub(super) fn errand(
         Place::Model(name) => Errand::Own(Own::Model(name)),
         Place::Quota => Errand::Own(Own::Quota),
         Place::Estimate => Errand::Own(Own::Estimate),
+        Place::Gateway => Errand::Own(Own::Options),
         Place::Nowhere => return Err(Refusal::RouteUnknown),
         Place::Service(service) => {
             if let Some(caller) = caller

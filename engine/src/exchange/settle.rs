@@ -20,6 +20,10 @@ use crate::worker::Worker;
 /// Output tokens that a rolling hold is extended by, each time it runs low.
 pub(super) const STEP_TOKENS: u64 = 1024;
 
+/// How far our count of an answer may exceed the most it was asked to be before it is believed.
+/// A token is some four bytes of text in common languages, and two in the worst of them.
+const COUNT_SLACK: u64 = 2;
+
 /// How a call is charged.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Tariff {
@@ -124,12 +128,15 @@ impl<'a> Bill<'a> {
     }
 
     /// Notes output as it is produced, and extends the hold when it runs low: by as many steps
-    /// as were passed, and never beyond what the call can produce. The caller decides what a
-    /// denial means.
+    /// as were passed, and not beyond what the call may produce unless it does produce more. The
+    /// caller decides what a denial means.
     pub(super) fn produced(&mut self, output: u64) -> Result<(), Denied> {
         self.output = output;
         let covered = self.covered_output;
-        if output < covered || self.overdrawn || covered >= self.most_output {
+        // Our count may run ahead of the truth, so an answer is not yet beyond what it was
+        // asked to be; a provider that ignores what it was asked is.
+        let within = covered >= self.most_output && output <= COUNT_SLACK * self.most_output;
+        if output < covered || self.overdrawn || within {
             return Ok(());
         }
         let (Tariff::Tokens { price, .. }, Some(hold), Some(caller)) =
@@ -138,7 +145,11 @@ impl<'a> Bill<'a> {
             return Ok(());
         };
         let steps = (output + 1 - covered).div_ceil(STEP_TOKENS);
-        let tokens = (steps * STEP_TOKENS).min(self.most_output - covered);
+        let left = self.most_output.saturating_sub(covered);
+        let tokens = match left {
+            0 => steps * STEP_TOKENS,
+            left => left.min(steps * STEP_TOKENS),
+        };
         let more = Amounts {
             requests: 0,
             tokens: i64::try_from(tokens).unwrap_or(i64::MAX),

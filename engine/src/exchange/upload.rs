@@ -34,8 +34,10 @@ pub(super) fn is_needed(exchange: &Exchange<'_>) -> bool {
 /// Why an upload ended before its end.
 #[derive(Debug)]
 enum UploadFailure {
-    /// The client broke off, or was too slow.
+    /// The client broke off.
     Client,
+    /// The client was too slow.
+    TimedOut,
     /// The client's framing is broken.
     Malformed(BodyFault),
     /// The upstream takes no more; what it answers says why.
@@ -131,6 +133,9 @@ fn blame(uploaded: Option<Result<(), UploadFailure>>, ended: Ended) -> Ended {
         (Some(Err(UploadFailure::Malformed(fault))), Ended::Failed(_)) => {
             Ended::Refused(Refusal::Body(fault))
         }
+        (Some(Err(UploadFailure::TimedOut)), Ended::Failed(_)) => {
+            Ended::Refused(Refusal::BodyTimedOut)
+        }
         (Some(Err(UploadFailure::Client)), Ended::Failed(failure)) => {
             Ended::Failed(AttemptFailure {
                 cause: Cause::ClientGone,
@@ -216,7 +221,7 @@ impl Uplink<'_> {
         match &carried {
             Ok(()) => self.watch_the_client(),
             Err(UploadFailure::Upstream) => {}
-            Err(UploadFailure::Client | UploadFailure::Malformed(_)) => {
+            Err(UploadFailure::Client | UploadFailure::TimedOut | UploadFailure::Malformed(_)) => {
                 self.answering.end(Cut::ClientGone, Action::CloseBoth);
             }
         }
@@ -242,7 +247,10 @@ impl Uplink<'_> {
             self.client.watch().arm(self.limits.0, Action::CloseReading);
             let read = self.client.read(self.inbox).await;
             self.client.watch().disarm();
-            read.map_err(|_: Broken| UploadFailure::Client)?;
+            read.map_err(|broken| match broken {
+                Broken::Cut(Cut::Deadline) => UploadFailure::TimedOut,
+                _ => UploadFailure::Client,
+            })?;
             let decoded = self.decoder.decode(&mut self.inbox[HEADROOM..]);
             let decoded = decoded.map_err(UploadFailure::Malformed)?;
             let data = HEADROOM + decoded.data.start..HEADROOM + decoded.data.end;
