@@ -161,7 +161,7 @@ async fn serve(mut connection: Connection) {
         let inbox = match carried_over.take() {
             Some(pipelined) => pipelined,
             // Told to stop while this task was on its way: no drain will look here again.
-            None if worker.draining.get() => return,
+            None if worker.draining.get() && connection.client.is_quiet() => return,
             None => {
                 let idle = worker.live().config.timeouts.idle;
                 match connection

@@ -20,8 +20,8 @@ use crate::counters::{At, Lack};
 use crate::denial::{Denial, DenialReason, Need, Reading};
 use crate::tally::Turn;
 
-/// Buckets on one path, at most. A key has about four limits and its tenant four more;
-/// twice that leaves room, and a hold still fits in three cache lines.
+/// Buckets on one path, at most: more than a plan, a tenant and a key may have together in
+/// one file.
 pub const PATH_MAX: usize = 32;
 
 /// A reservation in every bucket of a path. Settle it with [`Hold::post`] or [`Hold::void`].

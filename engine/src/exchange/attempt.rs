@@ -5,14 +5,15 @@
 //! followed by another attempt is `upstream::retry`'s to say. Ends with the head of an
 //! answer in the outlet, or with the last failure.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use memchr::memmem;
 use tollring_config::{ModelId, ServiceId, UpstreamTimeouts};
 use tollring_dialects::openai::{Ask, Endpoint};
-use tollring_http1::{Framing, HeadLimits, LAST_CHUNK, Method, Parsed, Version};
+use tollring_http1::{HeadLimits, Method, Parsed, Version};
 
+use super::decline::{Declined, declined, declined_failure};
 use super::relay::Downlink;
 use super::route::Call;
 use super::settle::{Bill, cause_of_cut};
@@ -79,7 +80,7 @@ async fn ask_a_model(
     let mut tried = next(bill);
     let mut fresh = false;
     let mut last = AttemptFailure::before_connection(Cause::NoAddress);
-    for _ in 0..ATTEMPTS_MAX {
+    for turn in 1..=ATTEMPTS_MAX {
         let Some((model, target)) = tried else { break };
         compose::completion(exchange, target, endpoint, ask);
         bill.served_by(live.config.models[model.index()].price);
@@ -88,13 +89,16 @@ async fn ask_a_model(
                 let Some(declined) = declined(exchange, &mut arrived).await else {
                     return Ok(arrived);
                 };
-                tried = next(bill);
+                last = declined_failure(&arrived.connection, declined);
+                failed(exchange, &last);
+                if !may_retry(&last, false) {
+                    return Err(last);
+                }
+                tried = next(bill).filter(|_| turn < ATTEMPTS_MAX);
                 if tried.is_none() && declined == Declined::ForNow {
                     return Ok(arrived);
                 }
                 fresh = false;
-                last = declined_failure(&arrived.connection);
-                failed(exchange, &last);
                 continue;
             }
             Err(failure) => failure,
@@ -257,16 +261,22 @@ async fn send_and_await(
 ) -> (Option<Result<(), Broken>>, Result<(), Cause>) {
     let empty = exchange.worker.buffers.none();
     let mut outbox = std::mem::replace(&mut exchange.outlet.outbox, empty);
+    let answering = Rc::clone(connection.stream.reader.watch());
     let writer = &mut connection.stream.writer;
     let sending = async {
         writer.watch().arm(on.0.between_bytes, Action::CloseBoth);
         let whole = 0..outbox.len();
         let sent = writer.write(&mut outbox, whole).await;
         writer.watch().disarm();
+        // Only now is an answer to be expected.
+        answering.arm(on.0.first_byte, Action::CloseBoth);
         sent
     };
     let mut down = exchange.downlink(&mut connection.stream.reader, on);
-    both(sending, await_head(&mut down)).await
+    let ended = both(sending, await_head(&mut down)).await;
+    // A send that the answer overtook was dropped with its deadline set.
+    connection.stream.writer.watch().disarm();
+    ended
 }
 
 /// Sends what is in the outbox.
@@ -356,67 +366,6 @@ pub(super) fn cause_of(broken: Broken) -> Cause {
         Broken::Closed => Cause::Closed,
         Broken::Reset => Cause::Reset,
         Broken::Cut(cut) => cause_of_cut(cut),
-    }
-}
-
-/// That a provider answered that it would not do it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Declined {
-    /// Because of our own account or key: never passed on to a caller, who can do nothing.
-    ForUs,
-    /// Because it has too much to do; passed on if nobody else can be asked.
-    ForNow,
-}
-
-/// Reads from an answer whether a provider declined. These statuses say that it did not begin;
-/// 500 and 502 do not.
-async fn declined(exchange: &mut Exchange<'_>, arrived: &mut Arrived) -> Option<Declined> {
-    match exchange.outlet.answer.status {
-        401..=403 => Some(Declined::ForUs),
-        429 => {
-            let on = (arrived.timeouts, arrived.cancel_stops_billing);
-            let reader = &mut arrived.connection.stream.reader;
-            read_short_body(&mut exchange.downlink(reader, on)).await;
-            let body = &exchange.outlet.block[exchange.outlet.answer.len..];
-            let broke = memmem::find(body, b"insufficient_quota").is_some();
-            Some(if broke {
-                Declined::ForUs
-            } else {
-                Declined::ForNow
-            })
-        }
-        503 | 529 => Some(Declined::ForNow),
-        _ => None,
-    }
-}
-
-/// Reads on until a short body is here, so that what it says can be looked at; what cannot be
-/// read is found missing when the answer is passed on.
-async fn read_short_body(down: &mut Downlink<'_>) {
-    let head = down.outlet.answer.len;
-    let whole = |body: &[u8]| match down.outlet.answer.framing {
-        Framing::Length(length) => body.len() as u64 >= length,
-        Framing::Chunked => body.ends_with(LAST_CHUNK),
-        Framing::UntilClose => false,
-    };
-    while !whole(&down.outlet.block[head..]) && down.outlet.block.len() < head + BLOCK_BYTES {
-        down.outlet.block.reserve_block(1);
-        let watch = down.upstream.watch();
-        watch.arm(down.timeouts.between_bytes, Action::CloseBoth);
-        let read = down.upstream.read(&mut down.outlet.block).await;
-        down.upstream.watch().disarm();
-        if read.is_err() {
-            return;
-        }
-    }
-}
-
-fn declined_failure(connection: &Connection) -> AttemptFailure {
-    AttemptFailure {
-        stage: Stage::AwaitHead,
-        cause: Cause::Declined,
-        reused: connection.reused,
-        bytes_accepted: u64::MAX,
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn caller(
 }
 
 /// The key a request shows, from the first of the places where SDKs put one.
-pub(super) fn shown_key(intake: &Intake) -> Option<&[u8]> {
+fn shown_key(intake: &Intake) -> Option<&[u8]> {
     let (head, bytes) = (&intake.head, &intake.inbox[..]);
     for known in [
         Known::Authorization,
@@ -67,6 +67,12 @@ pub(super) fn shown_key(intake: &Intake) -> Option<&[u8]> {
     head.query
         .and_then(|query| key_parameter(bytes, query))
         .map(|span| span.of(bytes))
+}
+
+/// Whether a key is one that we issued, to whomever: such a one goes no further.
+pub(super) fn is_ours(live: &Live, key: &[u8]) -> bool {
+    let digest: [u8; 32] = Sha256::digest(key).into();
+    live.config.key_by_digest.contains_key(&digest)
 }
 
 /// The key in the value of one of the fields where SDKs put it.

@@ -4,17 +4,19 @@
 //! §7.6.1), those that say how the body is framed, which we say ourselves, and the
 //! caller's key, which is ours alone. Nothing is allocated once blocks are warm.
 
+use std::rc::Rc;
+
 use tollring_dialects::openai::{Ask, Edits, Endpoint};
 use tollring_http1::{
     Field, Framing, Known, Method, Version, append_decimal, append_field, append_fields,
     append_status_line,
 };
 
-use super::auth::{key_of, shown_key};
+use super::auth::{is_ours, key_of};
 use super::route::max_forwards;
 use super::{Exchange, Facts};
 use crate::connection::{Intake, Outlet};
-use crate::live::{TargetPlan, UpstreamPlan};
+use crate::live::{Live, TargetPlan, UpstreamPlan};
 use crate::net::Buffer;
 
 /// What every request of ours says of itself: who passed it on (RFC 9110 §7.6.3).
@@ -68,10 +70,7 @@ pub(super) fn wants_usage(endpoint: Endpoint, ask: &Ask) -> bool {
 /// Writes a service request's head into the outbox, and as much of its body as is here.
 /// The length is said again as the client said it.
 pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan) {
-    let shown = exchange
-        .facts
-        .caller
-        .and_then(|_| shown_key(exchange.intake));
+    let live = Rc::clone(&exchange.live);
     let Intake {
         head, inbox, body, ..
     } = &*exchange.intake;
@@ -85,14 +84,14 @@ pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan) {
     outbox.extend_from_slice(upstream.path_prefix.as_bytes());
     outbox.extend_from_slice(head.path.of(inbox));
     if let Some(query) = head.query {
-        append_query(outbox, query.of(inbox), shown);
+        append_query(outbox, query.of(inbox), &live);
     }
     outbox.extend_from_slice(b" HTTP/1.1\r\n");
     outbox.extend_from_slice(&upstream.host_line);
     append_fields(outbox, inbox, &head.fields, |field| {
         // Ours goes no further, in whatever field; any other is the upstream's own business.
         let ours = is_key(field.known)
-            && shown.is_some_and(|shown| key_of(field.known, field.value.of(inbox)) == Some(shown));
+            && key_of(field.known, field.value.of(inbox)).is_some_and(|key| is_ours(&live, key));
         let counted = forwards.is_some() && field.known == Known::MaxForwards;
         !(ours || counted) && (is_key(field.known) || passes_on(field))
     });
@@ -123,13 +122,16 @@ pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan) {
     }
 }
 
-/// The query, without any parameter that shows our own key.
-fn append_query(outbox: &mut Buffer, query: &[u8], shown: Option<&[u8]>) {
-    let is_ours = |part: &[u8]| shown.is_some() && part.strip_prefix(b"key=") == shown;
+/// The query, without any parameter that shows a key of ours.
+fn append_query(outbox: &mut Buffer, query: &[u8], live: &Live) {
+    let shows_ours = |part: &[u8]| {
+        part.strip_prefix(b"key=")
+            .is_some_and(|value| is_ours(live, value))
+    };
     let mut before: u8 = b'?';
     for part in query
         .split(|&byte| byte == b'&')
-        .filter(|part| !is_ours(part))
+        .filter(|part| !shows_ours(part))
     {
         outbox.push(before);
         outbox.extend_from_slice(part);

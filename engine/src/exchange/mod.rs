@@ -6,7 +6,7 @@
 //! | 3 who calls | `auth.rs` | 401 403 |
 //! | 4 what for; what we answer ourselves | `route.rs`, `own.rs` | 403 404 405 |
 //! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 |
-//! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `compose.rs` over `upstream` | 502 503 504 |
+//! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `decline.rs`, `compose.rs` over `upstream` | 502 503 504 |
 //! | 7 bytes back, untouched, counted; a body passed on while it comes; what is left told | `relay.rs`, `ending.rs`, `frame.rs`, `headroom.rs`, `date.rs`, `upload.rs` | (cut in the client's dialect) |
 //! | 8 what it cost | `settle.rs` | |
 //! | every no, its status, code and body | `refusal.rs`, `wording.rs` | |
@@ -18,6 +18,7 @@ mod attempt;
 mod auth;
 mod compose;
 pub(crate) mod date;
+mod decline;
 mod ending;
 mod frame;
 pub(crate) mod headroom;

@@ -126,12 +126,10 @@ fn completion(
         return Err(Refusal::ModelNotPriced);
     }
     let input = ask.input_tokens_estimate;
-    let asked = ask
-        .output_tokens_max
-        .or(model.output_tokens_max)
-        .unwrap_or(OUTPUT_TOKENS_UNKNOWN);
-    // A model that can write no more than this will not, whatever the caller allows.
-    let most = asked.min(model.output_tokens_max.unwrap_or(u64::MAX));
+    // A model that can write no more than its maximum will not, whatever the caller allows.
+    let bounds = [ask.output_tokens_max, model.output_tokens_max];
+    let bound = bounds.into_iter().flatten().min();
+    let most = bound.unwrap_or(OUTPUT_TOKENS_UNKNOWN);
     let each = match live.config.quota.hold {
         _ if endpoint == Endpoint::Embeddings => 0,
         HoldMode::Rolling if ask.stream => most.min(STEP_TOKENS),
@@ -152,7 +150,8 @@ fn completion(
         want: amounts(model.price.as_ref(), used),
         tariff,
         output,
-        output_most: most.saturating_mul(choices),
+        // A guess is no bound.
+        output_most: bound.map_or(u64::MAX, |bound| bound.saturating_mul(choices)),
         input,
     })
 }
@@ -171,7 +170,7 @@ pub(super) fn covers(
     };
     let model = &live.config.models[model.index()];
     match completion(live, endpoint, model, ask, caller) {
-        Ok(demand) => bill.cover(demand.want),
+        Ok(demand) => bill.cover(demand.want, demand.output_most),
         Err(_) => false,
     }
 }

@@ -117,6 +117,8 @@ pub(super) struct Passage {
     overrun: bool,
     /// Whether the call asks for text, so that an answer without any says nothing of its cost.
     writes_output: bool,
+    /// Whether the client was told that its connection goes on.
+    keep: bool,
     /// The no of a bucket that ends this answer at the next pause between two events, and how
     /// many bytes had come when it was said.
     denied: Option<(Denied, u64)>,
@@ -169,7 +171,7 @@ impl Downlink<'_> {
                 return (self.client_left(&mut passage, bill).await, false);
             }
             if passage.done {
-                let keep = self.keeps() && passage.out != Out::Close;
+                let keep = passage.keep && self.keeps() && passage.out != Out::Close;
                 let reusable = self.outlet.answer.keep_alive && !passage.overrun;
                 return (Ended::Whole { keep }, reusable);
             }
@@ -206,15 +208,19 @@ impl Downlink<'_> {
         let out = Out::choose(answer.framing, rewritten, self.facts, answer.status);
         let decoder = BodyDecoder::new(answer.framing);
         match count {
-            Count::Unary => self.outlet.unary.reset(),
+            Count::Unary => {
+                self.outlet.unary.reset();
+                self.outlet.events.reset(false);
+            }
             Count::Events { strip } => self.outlet.events.reset(strip),
             Count::Bytes | Count::Nothing => {}
         }
         let completion = matches!(call, Call::Completion { .. });
         let caller = self.facts.caller.filter(|_| completion);
         let (worker, live) = (self.worker, self.live);
+        let keep = self.keeps();
         let facts = Facts {
-            keep_alive: self.keeps(),
+            keep_alive: keep,
             ..*self.facts
         };
         let dated = self.outlet.answer.fields.has(Known::Date);
@@ -241,6 +247,7 @@ impl Downlink<'_> {
                     ..
                 }
             ),
+            keep,
             denied: None,
         }
     }
@@ -275,7 +282,9 @@ impl Downlink<'_> {
         block.resize(HEADROOM, 0);
         let upstream = self.upstream.watch();
         upstream.arm(self.timeouts.between_bytes, Action::CloseBoth);
-        if self.cancel_stops_billing {
+        // An upload watches its client itself, by reading from it.
+        let uploaded = passage.count == Count::Bytes && !self.progress.uploading.get();
+        if self.cancel_stops_billing || uploaded {
             let now_ms = self.worker.deadlines.now_ms();
             let hangups = &self.worker.hangups;
             hangups.watch(self.presence, upstream, probe, now_ms);
@@ -370,8 +379,14 @@ impl Downlink<'_> {
             (_, Count::Bytes) => bill.post_service(self.bytes(passage)),
             (_, Count::Nothing) => {}
             (Some(usage), _) => bill.post_usage(usage),
+            // A failure that came with a good status costs what a failure costs.
+            (None, _) if counted == 0 && self.says_error(passage) => {}
             // Neither it nor its text says what it cost (a body in a coding, or no JSON).
-            (None, Count::Unary) if counted == 0 && passage.writes_output => bill.post_held(),
+            (None, _)
+                if counted == 0 && passage.writes_output && !self.outlet.events.done_seen() =>
+            {
+                bill.post_held();
+            }
             (None, _) => bill.post_counted(counted),
         }
     }
@@ -382,6 +397,15 @@ impl Downlink<'_> {
         if let Some(usage) = self.stated(passage) {
             let output = usage.output.max(self.output_counted(passage));
             bill.post_usage(Usage { output, ..usage });
+        }
+    }
+
+    /// Whether the answer is the provider's word that it failed.
+    fn says_error(&self, passage: &Passage) -> bool {
+        match passage.count {
+            Count::Unary => self.outlet.unary.error_seen(),
+            Count::Events { .. } => self.outlet.events.error_seen(),
+            Count::Bytes | Count::Nothing => false,
         }
     }
 

@@ -117,7 +117,7 @@ pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Result<Place, R
         b"/v1/quota" => Place::Quota,
         b"/v1/quota/estimate" => Place::Estimate,
         _ if climbs(path) => return Err(Refusal::PathClimbs),
-        _ => elsewhere(path, head.path, live),
+        _ => elsewhere(path, head.path, live)?,
     };
     exchange.facts.voice = match place {
         Place::Service(_) => Voice::Problem,
@@ -126,26 +126,71 @@ pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Result<Place, R
     Ok(place)
 }
 
-fn elsewhere(path: &[u8], span: Span, live: &Live) -> Place {
+fn elsewhere(path: &[u8], span: Span, live: &Live) -> Result<Place, Refusal> {
     const MODEL: &[u8] = b"/v1/models/";
     if path.starts_with(MODEL) && path.len() > MODEL.len() {
         let start = span.start + u32::try_from(MODEL.len()).unwrap_or(0);
-        return Place::Model(Span {
+        return Ok(Place::Model(Span {
             start,
             end: span.end,
-        });
+        }));
     }
+    let services = &live.config.services;
     // The longest path is first, so the first that fits is the best.
-    let fits = |service: &&tollring_config::Service| covers(service.path.as_bytes(), path);
-    match live
-        .config
-        .services
-        .iter()
-        .position(|service| fits(&service))
-    {
+    let best = |path: &[u8]| {
+        services
+            .iter()
+            .position(|at| covers(at.path.as_bytes(), path))
+    };
+    let found = best(path);
+    if is_ambiguous(path) && best(&plain(path)) != found {
+        return Err(Refusal::PathClimbs);
+    }
+    Ok(match found {
         Some(found) => Place::Service(ServiceId(u32::try_from(found).unwrap_or(u32::MAX))),
         None => Place::Nowhere,
+    })
+}
+
+/// Whether servers may disagree on which resource a path names.
+fn is_ambiguous(path: &[u8]) -> bool {
+    path.iter().any(|byte| matches!(byte, b'%' | b';')) || path.windows(2).any(|two| two == b"//")
+}
+
+/// A path as the most accommodating of servers would read it: unreserved characters decoded
+/// (RFC 3986 §6.2.2.2), repeated slashes merged, parameters cut off its segments. Only ever
+/// compared; what is passed on stays as it came.
+fn plain(path: &[u8]) -> Vec<u8> {
+    let mut plain: Vec<u8> = Vec::with_capacity(path.len());
+    let mut in_parameters = false;
+    let mut rest = path;
+    while let Some((&first, after)) = rest.split_first() {
+        let decoded = match (first, after) {
+            (b'%', [high, low, after @ ..]) => hex_pair(*high, *low)
+                .filter(|byte| byte.is_ascii_alphanumeric() || b"-._~/;".contains(byte))
+                .map(|byte| (byte, after)),
+            _ => None,
+        };
+        let (byte, after) = decoded.unwrap_or((first, after));
+        rest = after;
+        match byte {
+            b'/' => {
+                in_parameters = false;
+                if plain.last() != Some(&b'/') {
+                    plain.push(b'/');
+                }
+            }
+            b';' => in_parameters = true,
+            _ if in_parameters => {}
+            byte => plain.push(byte),
+        }
     }
+    plain
+}
+
+fn hex_pair(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
 /// Whether an `OPTIONS` is for the gateway: it asks about no resource (RFC 9110 §9.3.7), or may
@@ -177,11 +222,13 @@ fn climbs(path: &[u8]) -> bool {
             (b'%', [b'2', b'f' | b'F', after @ ..] | [b'5', b'c' | b'C', after @ ..]) => {
                 (b'/', after)
             }
+            // Some servers cut what follows a semicolon off a segment, and climb then.
+            (b'%', [b'3', b'b' | b'B', after @ ..]) => (b';', after),
             (b'\\', after) => (b'/', after),
             (byte, after) => (byte, after),
         };
         dots = match (byte, dots) {
-            (b'/', Some(1 | 2)) => return true,
+            (b'/' | b';', Some(1 | 2)) => return true,
             (b'/', _) => Some(0),
             (b'.', Some(dots)) => Some(dots + 1),
             _ => None,
@@ -283,6 +330,8 @@ mod tests {
             "/a/.%2E/b",
             "/a/..%2fb",
             "/a%5c..%5cb",
+            "/a/..;/b",
+            "/a/.%3B/b",
             "/a/..",
             "/%2e",
         ] {
@@ -299,6 +348,20 @@ mod tests {
         ] {
             assert!(!climbs(path.as_bytes()), "{path}");
         }
+    }
+
+    #[test]
+    fn a_path_is_compared_as_the_most_accommodating_server_reads_it() {
+        let check = |path: &str, expected: &str| {
+            assert_eq!(plain(path.as_bytes()), expected.as_bytes(), "{path}");
+        };
+        check("/w/%70remium/x", "/w/premium/x");
+        check("/w//premium///x", "/w/premium/x");
+        check("/w;a=1/premium;b/x", "/w/premium/x");
+        check("/w%2fpremium", "/w/premium");
+        check("/K%C3%B6ln/a%20b", "/K%C3%B6ln/a%20b");
+        check("/100%", "/100%");
+        assert!(!is_ambiguous(b"/plain/path.json"));
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl<'a> Bill<'a> {
 
     /// Makes sure that `want` is held, for a model that may cost more than the one that was
     /// asked for. Says whether it is.
-    pub(super) fn cover(&mut self, want: Amounts) -> bool {
+    pub(super) fn cover(&mut self, want: Amounts, most_output: u64) -> bool {
+        self.most_output = self.most_output.max(most_output);
         let Some(hold) = self.hold.as_mut() else {
             return true;
         };
@@ -135,7 +136,8 @@ impl<'a> Bill<'a> {
         let covered = self.covered_output;
         // Our count may run ahead of the truth, so an answer is not yet beyond what it was
         // asked to be; a provider that ignores what it was asked is.
-        let within = covered >= self.most_output && output <= COUNT_SLACK * self.most_output;
+        let within =
+            covered >= self.most_output && output <= self.most_output.saturating_mul(COUNT_SLACK);
         if output < covered || self.overdrawn || within {
             return Ok(());
         }
@@ -251,6 +253,11 @@ impl<'a> Bill<'a> {
         }
     }
 
+    /// Whether the call is charged by what it carries.
+    fn by_bytes(&self) -> bool {
+        matches!(self.tariff, Tariff::Bytes { .. })
+    }
+
     /// Whether the call is charged by tokens.
     pub(super) fn by_tokens(&self) -> bool {
         matches!(self.tariff, Tariff::Tokens { .. })
@@ -340,7 +347,7 @@ pub(super) fn settle(
                 bill.void();
             } else {
                 // The provider was asked, and has worked on the input for all anyone knows.
-                bill.post_partial(0, 0);
+                bill.post_partial(0, exchange.progress.uploaded.get());
             }
             Err(Stop::Leave)
         }
@@ -349,7 +356,11 @@ pub(super) fn settle(
             Err(Refusal::Upstream(failure).into())
         }
         Ended::Refused(refusal) => {
-            bill.void();
+            // The upstream has had what came before the fault.
+            match bill.by_bytes() {
+                true => bill.post_service(exchange.progress.uploaded.get()),
+                false => bill.void(),
+            }
             Err(refusal.into())
         }
     }

@@ -80,6 +80,7 @@ pub(super) async fn both_ways(
         progress: &exchange.progress,
         http11: exchange.facts.version == Version::Http11,
         chunked: exchange.intake.head.framing == Framing::Chunked,
+        first_byte: timeouts.first_byte,
         limits: (live.config.timeouts.body, timeouts.between_bytes),
     };
     let mut down = Downlink {
@@ -209,6 +210,8 @@ struct Uplink<'a> {
     /// Whether the client knows interim answers.
     http11: bool,
     chunked: bool,
+    /// How long an answer may take once there is no more to be read.
+    first_byte: std::time::Duration,
     /// Between two reads from the client, and for one write to the upstream.
     limits: (std::time::Duration, std::time::Duration),
 }
@@ -257,6 +260,10 @@ impl Uplink<'_> {
             let next = HEADROOM + decoded.consumed;
             let uploaded = self.progress.uploaded.get() + data.len() as u64;
             self.progress.uploaded.set(uploaded);
+            if !self.progress.answering.get() {
+                // An answer is not late while there is more to be read.
+                self.answering.arm(self.first_byte, Action::CloseBoth);
+            }
             self.write(data, next, decoded.done)
                 .await
                 .map_err(|broken| {

@@ -151,7 +151,9 @@ impl fmt::Display for Sentence<'_> {
             Refusal::KeyUnknown => "The API key is not known here. Check it, or ask for a new one.",
             Refusal::KeyDisabled => "The API key is disabled.",
             Refusal::TenantSuspended => "The tenant this API key belongs to is suspended.",
-            Refusal::PathClimbs => "The path has a `.` or `..` segment. Send it resolved.",
+            Refusal::PathClimbs => {
+                "The path can be read in more than one way. Send it resolved and decoded."
+            }
             Refusal::RouteUnknown => "There is nothing at this path.",
             Refusal::MethodNotAllowed { allowed } => {
                 return write!(

@@ -40,6 +40,11 @@ impl UnaryMeter {
         self.answer.is_implausible()
     }
 
+    /// Whether the body is the provider's word that it failed: it has a top-level `error`.
+    pub fn error_seen(&self) -> bool {
+        self.answer.is_error()
+    }
+
     /// Output tokens by our own count, for an answer without usage: an estimate of one for every
     /// four bytes of what the model said, thought, refused or called, and at least one for any.
     pub fn output_tokens_counted(&self) -> u64 {
