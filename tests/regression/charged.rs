@@ -111,17 +111,22 @@ fn usage_that_was_stated_is_charged_even_when_the_stream_does_not_end_well() {
     }
 }
 
+/// A gateway with service `/files`, at 1 USD for a megabyte either way.
+fn paid_by_bytes(upstream: &Provider) -> Gateway {
+    let site = Site::new()
+        .tenant("acme", "")
+        .key("acme", "bot", ACME, AMPLE);
+    let lines = "meter = \"bytes\"\nprice = { request = \"0\", megabyte = \"1\" }";
+    Gateway::start(&keyed_service(site, "/files", &upstream.url(), lines))
+}
+
 /// What one upload to a service costs at 1 USD a megabyte, whose answer has ten bytes.
 #[track_caller]
 fn cost_of_upload(upload: impl FnOnce(&mut Client)) -> i128 {
     let provider = Provider::answering(|_| {
         b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n0123456789".to_vec()
     });
-    let site = Site::new()
-        .tenant("acme", "")
-        .key("acme", "bot", ACME, AMPLE);
-    let lines = "meter = \"bytes\"\nprice = { request = \"0\", megabyte = \"1\" }";
-    let gateway = Gateway::start(&keyed_service(site, "/files", &provider.url(), lines));
+    let gateway = paid_by_bytes(&provider);
     let mut client = gateway.client();
     upload(&mut client);
     let answer = client.answer();
@@ -164,6 +169,46 @@ fn bytes_that_go_up_cost_what_bytes_that_come_down_do() {
         client.send(upload_head("Transfer-Encoding: chunked") + &body + LAST_CHUNK);
     });
     assert_eq!(in_one_chunk, 3_010_000, "nano-USD for 3,010 bytes");
+}
+
+/// What an upload costs that is `begun` with this, of which the upstream receives so many
+/// bytes, framing included, before the client does as `end` says.
+#[track_caller]
+fn cost_of_broken_upload(begun: String, received: usize, end: impl FnOnce(Client)) -> i128 {
+    let arrived = Gate::default();
+    let arrived_at_provider = arrived.clone();
+    let provider = Provider::start(move |mut peer| {
+        if peer.call_head_and(received).is_some() {
+            arrived_at_provider.open();
+            peer.await_hang_up();
+        }
+    });
+    let gateway = paid_by_bytes(&provider);
+    let mut client = gateway.client();
+    client.send(begun);
+    assert!(arrived.wait(), "the upstream did not receive its part");
+    end(client);
+    Charge::of(&gateway).nano_usd
+}
+
+#[test]
+fn an_upload_that_breaks_off_costs_what_was_passed_on() {
+    const MEGABYTES: usize = 2_000_000;
+    let part = "x".repeat(MEGABYTES);
+    let begun = upload_head("Content-Length: 20000000") + &part;
+    let left = cost_of_broken_upload(begun, MEGABYTES, Client::reset);
+    assert_eq!(left, 2_000_000_000, "nano-USD for 2,000,000 bytes");
+
+    // Some of the last piece may be read together with the fault, and is not passed on then.
+    let last = chunk(&"x".repeat(100_000));
+    let begun = upload_head("Transfer-Encoding: chunked") + &chunk(&part) + &last;
+    let malformed = cost_of_broken_upload(begun, MEGABYTES + 50_000, |mut client| {
+        client.send("ZZ\r\n");
+        let answer = client.answer();
+        assert_eq!(answer.status, 400, "{}", answer.describe());
+    });
+    let passed_on = 2_000_000_000..=2_100_000_000;
+    assert!(passed_on.contains(&malformed), "{malformed} nano-USD");
 }
 
 /// What was held of an exchange, and what it was then charged: tokens and nano-USD of each.
@@ -210,6 +255,29 @@ fn an_answer_that_cannot_be_counted_costs_what_was_held() {
         );
         assert_eq!(tokens.1, tokens.0, "tokens posted of those held: {fields}");
         assert_eq!(nano_usd.1, nano_usd.0, "nano-USD posted: {fields}");
+    }
+}
+
+#[test]
+fn a_stream_in_a_coding_costs_what_was_held() {
+    let request = chat(json!({ "stream": true, "max_tokens": 100 }));
+    let fields = "content-type: text/event-stream\r\ncontent-encoding: gzip";
+    let [tokens, nano_usd] = held_and_posted(&request, fields, b"\x1f\x8b\x08\x00\xff\xfe\xfd");
+    assert!(tokens.0 > 100, "{tokens:?} held for 100 tokens of output");
+    assert_eq!(tokens.1, tokens.0, "tokens posted of those held");
+    assert_eq!(nano_usd.1, nano_usd.0, "nano-USD posted of those held");
+}
+
+#[test]
+fn a_failure_that_comes_with_a_good_status_costs_nothing() {
+    let failure = r#"{"error":{"message":"x"}}"#;
+    let provider = Provider::answering(move |_| openai::answer("200 OK", failure));
+    let gateway = Gateway::start(&Site::with_acme(&provider.url()));
+    for stream in [false, true] {
+        let answer = gateway.ask(&chat(json!({ "stream": stream, "max_tokens": 50 })));
+        assert_eq!(answer.status, 200, "{}", answer.describe());
+        assert_eq!(answer.text(), failure, "stream: {stream}");
+        assert_eq!(Charge::of(&gateway), NOTHING, "stream: {stream}");
     }
 }
 

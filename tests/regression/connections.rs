@@ -3,11 +3,13 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
+use crate::support::client::Piece;
 use crate::support::openai::{self, CHAT, LAST_CHUNK, STREAM_HEAD, chunk};
 use crate::support::site::{ACME, AMPLE};
 use crate::support::{Client, Gate, Gateway, PATIENCE, Provider, Request, Site, eventually};
@@ -98,10 +100,10 @@ fn an_answer_that_comes_before_its_upload_is_over_says_that_the_connection_ends(
     assert!(client.is_closed());
 }
 
-/// Uploads ten bytes in two pieces, leaves before there is an answer, and asserts that the
-/// upstream is told.
+/// Uploads ten bytes in two pieces, leaves when the upstream has them all and has said
+/// `begun`, and asserts that the upstream is told.
 #[track_caller]
-fn leave_after_upload(leave: impl FnOnce(Client)) {
+fn leave_after_upload(begun: &'static str, leave: impl FnOnce(Client)) {
     let half = Gate::default();
     let half_of_provider = half.clone();
     let (told, hung_up) = mpsc::channel();
@@ -110,6 +112,7 @@ fn leave_after_upload(leave: impl FnOnce(Client)) {
             half_of_provider.open();
         }
         if peer.call().is_some() {
+            let _ = peer.send(begun);
             let _ = told.send(peer.await_hang_up());
         }
     });
@@ -133,12 +136,84 @@ fn leave_after_upload(leave: impl FnOnce(Client)) {
 
 #[test]
 fn an_upstream_is_told_when_the_client_crashes_after_its_upload() {
-    leave_after_upload(Client::reset);
+    leave_after_upload("", Client::reset);
 }
 
 #[test]
 fn an_upstream_is_told_when_the_client_closes_after_its_upload() {
-    leave_after_upload(drop);
+    leave_after_upload("", drop);
+}
+
+#[test]
+fn an_upstream_is_told_when_the_client_crashes_in_the_answer_to_its_upload() {
+    let begun = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nab";
+    leave_after_upload(begun, |mut client| {
+        let head = client.head();
+        let mut framing = head.framing("POST");
+        let mut taken = 0;
+        while taken < 2 {
+            let Piece::Data(data) = client.piece(&mut framing) else {
+                panic!("the answer ended after {taken} bytes")
+            };
+            taken += data.len();
+        }
+        client.reset();
+    });
+}
+
+#[test]
+fn a_connection_that_was_said_to_end_ends_although_its_upload_came_to_its_end_too() {
+    let provider = Provider::start(|mut peer| {
+        let early = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nbi";
+        let begun = peer.call_head_and(1000).is_some() && peer.send(early).is_ok();
+        if begun && peer.call().is_some() {
+            let _ = peer.send("g");
+            peer.await_hang_up();
+        }
+    });
+    // Longer than the test waits, so that no deadline is what closes.
+    let site = Site::new()
+        .open_service("files", "/files", &provider.url())
+        .set("timeouts", "idle", "\"120s\"");
+    let gateway = Gateway::start(&site);
+    let mut client = gateway.client();
+    client.send(begun_upload(3000, 1000));
+    let head = client.head();
+    assert_eq!(head.field("connection"), Some("close"), "{head:?}");
+    client.send("x".repeat(2000));
+    provider.await_calls(1);
+    let mut framing = head.framing("POST");
+    let mut body = Vec::new();
+    while let Piece::Data(data) = client.piece(&mut framing) {
+        body.extend(data);
+    }
+    assert_eq!(body, b"big");
+    assert!(client.is_closed(), "it said that it would close");
+}
+
+#[test]
+fn an_answer_is_not_late_while_its_upload_is_still_on_the_way() {
+    // Together longer than an answer may take, and each far from it.
+    const PIECES: usize = 6;
+    const BETWEEN_PIECES: Duration = Duration::from_millis(300);
+    let provider = Provider::answering(|call| {
+        let told = call.body_bytes.to_string();
+        openai::answer("200 OK", &told)
+    });
+    let site = Site::new()
+        .open_service("files", "/files", &provider.url())
+        .set("timeouts", "first_byte", "\"1s\"");
+    let gateway = Gateway::start(&site);
+    let mut client = gateway.client();
+    client.send(begun_upload(PIECES * 1000, 1000));
+    for _ in 1..PIECES {
+        // The pace of a slow client is what this is about; nothing is waited for.
+        thread::sleep(BETWEEN_PIECES);
+        client.send("x".repeat(1000));
+    }
+    let answer = client.answer();
+    assert_eq!(answer.status, 200, "{}", answer.describe());
+    assert_eq!(answer.json(), PIECES * 1000);
 }
 
 #[test]

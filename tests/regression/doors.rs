@@ -55,6 +55,81 @@ fn a_path_never_climbs_out_of_its_service() {
     }
 }
 
+/// Paths that some server reads as `/w/premium`, and some as another below `/w`.
+const PREMIUM_IN_DISGUISE: [&str; 11] = [
+    "/w/%2570remium/x",
+    "/w/%5cpremium/x",
+    "/w/premium%5Cx",
+    "/w/Premium/x",
+    "/w/%70remium/x",
+    "/w//premium/x",
+    "/w/premium;a/x",
+    "/w/premium%2fx",
+    "/w;a=1/premium/x",
+    "/w/pr%65miu%6D",
+    "/w//%70remium;b=2/x",
+];
+
+/// `/w` with `auth`, and `/w/premium` behind the same upstream, which wants a key.
+fn one_behind_another(site: Site, upstream: &str, auth: &str) -> Site {
+    let service = |name: &str, path: &str, auth: &str| {
+        format!(
+            "[services.{name}]\npath = \"{path}\"\nupstreams = [\"{upstream}\"]\n\
+             auth = \"{auth}\"\nmeter = \"none\""
+        )
+    };
+    site.raw(&service("w", "/w", auth))
+        .raw(&service("premium", "/w/premium", "key"))
+}
+
+/// Asserts that paths that two servers may read as two services' are nobody's, that others
+/// are what they were, and that nothing of the first kind reached the upstream.
+#[track_caller]
+fn only_plain_paths_pass(gateway: &Gateway, provider: &Provider, key: Option<&str>) {
+    let get = |target: &str| {
+        let request = Request::get(target);
+        gateway.ask(&match key {
+            Some(key) => request.key(key),
+            None => request,
+        })
+    };
+    for target in PREMIUM_IN_DISGUISE {
+        let answer = get(target);
+        let no = matches!(answer.status, 400 | 401 | 403);
+        assert!(no, "{target}: {}", answer.describe());
+        assert_eq!(provider.calls_total(), 0, "{target} reached the upstream");
+    }
+    for target in ["/w/..;/admin", "/w/.%2e;x/y", "/w/%2e%2E%3Bx/y"] {
+        let answer = get(target);
+        assert_eq!(answer.status, 400, "{target}: {}", answer.describe());
+        assert_eq!(provider.calls_total(), 0, "{target} reached the upstream");
+    }
+    for target in ["/w/K%C3%B6ln", "/w/a%2Fb", "/w/a;b=1/c", "/w//a"] {
+        let answer = get(target);
+        assert_eq!(answer.status, 200, "{target}: {}", answer.describe());
+        assert_eq!(answer.json(), target);
+    }
+}
+
+#[test]
+fn a_path_that_another_server_reads_as_a_keyed_service_does_not_pass_without_a_key() {
+    let provider = listener();
+    let gateway = Gateway::start(&one_behind_another(Site::new(), &provider.url(), "none"));
+    only_plain_paths_pass(&gateway, &provider, None);
+}
+
+#[test]
+fn a_path_that_another_server_reads_as_another_service_does_not_pass_with_a_key_for_one() {
+    let provider = listener();
+    let site = one_behind_another(Site::new(), &provider.url(), "key")
+        .tenant("acme", "")
+        .key("acme", "bot", ACME, "services = [\"w\"]");
+    let gateway = Gateway::start(&site);
+    let plainly = gateway.ask(&Request::get("/w/premium/x").key(ACME));
+    assert_eq!(plainly.status, 403, "{}", plainly.describe());
+    only_plain_paths_pass(&gateway, &provider, Some(ACME));
+}
+
 /// A request that shows the caller's key in more than one place.
 fn shown_everywhere(request: Request) -> Request {
     request
@@ -105,6 +180,34 @@ fn a_key_shown_more_than_once_reaches_no_upstream_in_any_form() {
     let completion = Request::post(&format!("{CHAT}?key={ACME}"), body);
     assert_eq!(gateway.ask(&shown_everywhere(completion)).status, 200);
     nobody_saw_the_key(&provider, requests.len() + 1);
+}
+
+#[test]
+fn a_key_of_ours_shown_where_none_is_asked_for_goes_no_further_and_a_foreign_one_does() {
+    let provider = listener();
+    let site = Site::with_acme(&provider.url()).open_service("open", "/open", &provider.url());
+    let gateway = Gateway::start(&site);
+    let requests = [
+        Request::get("/open/x?a=1").key(ACME),
+        Request::get("/open/x?a=1").field("X-Api-Key", ACME),
+        Request::get(&format!("/open/x?key={ACME}&a=1")),
+        shown_everywhere(Request::get(&format!("/open/x?a=1&key={ACME}"))),
+    ];
+    for (number, request) in requests.iter().enumerate() {
+        let answer = gateway.ask(request);
+        assert_eq!(answer.status, 200, "{}", answer.describe());
+        assert_eq!(answer.json(), "/open/x?a=1", "request {number}");
+        nobody_saw_the_key(&provider, number + 1);
+    }
+
+    let foreign = Request::get("/open/x?key=theirs")
+        .key("a-token-of-theirs")
+        .field("X-Api-Key", ACME);
+    assert_eq!(gateway.ask(&foreign).json(), "/open/x?key=theirs");
+    nobody_saw_the_key(&provider, requests.len() + 1);
+    let call = provider.calls().pop().unwrap();
+    let shown = call.field("authorization");
+    assert_eq!(shown, Some("Bearer a-token-of-theirs"), "{call:?}");
 }
 
 #[test]

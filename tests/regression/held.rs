@@ -273,6 +273,7 @@ fn a_key_under_as_many_limits_as_a_file_allows_is_served() {
     assert_eq!(buckets.len(), 3 * WINDOWS.len() + 1, "{told}");
     assert_eq!(gateway.bucket_at_rest(ACME, "usd").used, 11_000 + 14_000);
 }
+
 #[test]
 fn a_provider_that_writes_more_than_it_was_asked_for_is_cut_at_the_limit_too() {
     const EVENT_BYTES: usize = 15_000;
@@ -288,4 +289,27 @@ fn a_provider_that_writes_more_than_it_was_asked_for_is_cut_at_the_limit_too() {
     let used = gateway.bucket_at_rest(ACME, "tokens").used;
     let most = 200 + EVENT_BYTES as i128 / 4;
     assert!(used <= most, "{used} tokens posted on a limit of 200");
+}
+
+#[test]
+fn a_stream_that_nothing_bounds_but_its_limit_is_cut_within_one_event_of_it() {
+    const LIMIT: u64 = 5_000;
+    const EVENT_TOKENS: usize = 1_000;
+    // A token is four bytes of text by our own count: 20,000 of them.
+    let event = chunk(&openai::content_event(&"x".repeat(EVENT_TOKENS * 4)));
+    for hold in ["rolling", "strict"] {
+        let provider = in_parts(vec![event.clone(); 20]);
+        let gateway = cutting(&provider, LIMIT, hold);
+        // Neither the caller nor the model says how much may come.
+        let mut client = gateway.client();
+        client.send(chat(json!({ "stream": true })).bytes());
+        let head = client.head();
+        assert_eq!(head.status, 200, "{hold}");
+        // All of them, or fewer and the no.
+        let events: Vec<String> = client.events(&head).take(20).collect();
+        says_the_quota_is_spent(events.last());
+        let used = gateway.bucket_at_rest(ACME, "tokens").used;
+        let near = i128::from(LIMIT) - EVENT_TOKENS as i128..=i128::from(LIMIT) + 1_000;
+        assert!(near.contains(&used), "{hold}: {used} posted on {LIMIT}");
+    }
 }

@@ -405,7 +405,7 @@ fn a_path_may_be_empty_or_as_long_as_it_may_be() {
     let _ = hold(&path, of_tokens(1), SLOT, NOW)
         .unwrap()
         .post(of_tokens(1), NOW);
-    assert_eq!(sums(one[0].reading(NOW)), [1_000, 16, 0, 984]);
+    assert_eq!(sums(one[0].reading(NOW)), [1_000, 32, 0, 968]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The target was parsed once, by `http1`; who may call and where it goes are both
 //! decided from that one reading, so that they cannot disagree.
 
-use tollring_config::{Auth, ModelId, ServiceId};
+use tollring_config::{Auth, ModelId, Service, ServiceId};
 use tollring_dialects::openai::{Ask, Endpoint};
 use tollring_http1::{Known, Method, RequestHead, Span};
 
@@ -137,14 +137,14 @@ fn elsewhere(path: &[u8], span: Span, live: &Live) -> Result<Place, Refusal> {
     }
     let services = &live.config.services;
     // The longest path is first, so the first that fits is the best.
-    let best = |path: &[u8]| {
-        services
-            .iter()
-            .position(|at| covers(at.path.as_bytes(), path))
-    };
-    let found = best(path);
-    if is_ambiguous(path) && best(&plain(path)) != found {
-        return Err(Refusal::PathClimbs);
+    let best = |fits: &dyn Fn(&Service) -> bool| services.iter().position(fits);
+    let found = best(&|at| covers(at.path.as_bytes(), path));
+    if is_ambiguous(path) {
+        let plain = plain(path);
+        let read = best(&|at| covers(&at.path.as_bytes().to_ascii_lowercase(), &plain));
+        if read != found {
+            return Err(Refusal::PathClimbs);
+        }
     }
     Ok(match found {
         Some(found) => Place::Service(ServiceId(u32::try_from(found).unwrap_or(u32::MAX))),
@@ -154,27 +154,40 @@ fn elsewhere(path: &[u8], span: Span, live: &Live) -> Result<Place, Refusal> {
 
 /// Whether servers may disagree on which resource a path names.
 fn is_ambiguous(path: &[u8]) -> bool {
-    path.iter().any(|byte| matches!(byte, b'%' | b';')) || path.windows(2).any(|two| two == b"//")
+    path.iter()
+        .any(|byte| matches!(byte, b'%' | b';' | b'A'..=b'Z'))
+        || path.windows(2).any(|two| two == b"//")
 }
 
-/// A path as the most accommodating of servers would read it: unreserved characters decoded
-/// (RFC 3986 §6.2.2.2), repeated slashes merged, parameters cut off its segments. Only ever
-/// compared; what is passed on stays as it came.
+/// How often the most accommodating of servers decodes.
+const DECODED_MAX: usize = 3;
+
+/// A path as the most accommodating of servers would read it: decoded, more than once, where
+/// that makes a difference; backslashes taken for slashes, repeated ones merged; parameters cut
+/// off its segments; in lower case. Only ever compared; what is passed on stays as it came.
 fn plain(path: &[u8]) -> Vec<u8> {
+    let mut plain = path.to_ascii_lowercase();
+    for _ in 0..DECODED_MAX {
+        plain = decoded_once(&plain);
+    }
+    plain
+}
+
+fn decoded_once(path: &[u8]) -> Vec<u8> {
     let mut plain: Vec<u8> = Vec::with_capacity(path.len());
     let mut in_parameters = false;
     let mut rest = path;
     while let Some((&first, after)) = rest.split_first() {
         let decoded = match (first, after) {
             (b'%', [high, low, after @ ..]) => hex_pair(*high, *low)
-                .filter(|byte| byte.is_ascii_alphanumeric() || b"-._~/;".contains(byte))
-                .map(|byte| (byte, after)),
+                .filter(|byte| byte.is_ascii_alphanumeric() || b"-._~/;\\%".contains(byte))
+                .map(|byte| (byte.to_ascii_lowercase(), after)),
             _ => None,
         };
         let (byte, after) = decoded.unwrap_or((first, after));
         rest = after;
         match byte {
-            b'/' => {
+            b'/' | b'\\' => {
                 in_parameters = false;
                 if plain.last() != Some(&b'/') {
                     plain.push(b'/');
@@ -359,8 +372,11 @@ mod tests {
         check("/w//premium///x", "/w/premium/x");
         check("/w;a=1/premium;b/x", "/w/premium/x");
         check("/w%2fpremium", "/w/premium");
-        check("/K%C3%B6ln/a%20b", "/K%C3%B6ln/a%20b");
-        check("/100%", "/100%");
+        check("/w/%2570remium", "/w/premium");
+        check("/w/%5cpremium%5Cx", "/w/premium/x");
+        check("/W/Premium", "/w/premium");
+        check("/k%C3%B6ln/a%20b", "/k%c3%b6ln/a%20b");
+        check("/100%25/x", "/100%/x");
         assert!(!is_ambiguous(b"/plain/path.json"));
     }
 
