@@ -14,6 +14,14 @@ use super::route::Place;
 use crate::connection::Intake;
 use crate::live::Live;
 
+/// The fields in which SDKs put a key, in the order they are looked into.
+pub(super) const KEY_FIELDS: [Known; 4] = [
+    Known::Authorization,
+    Known::XApiKey,
+    Known::ApiKey,
+    Known::XGoogApiKey,
+];
+
 /// Whose request it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
@@ -52,12 +60,7 @@ pub(super) fn caller(
 /// The key a request shows, from the first of the places where SDKs put one.
 fn shown_key(intake: &Intake) -> Option<&[u8]> {
     let (head, bytes) = (&intake.head, &intake.inbox[..]);
-    for known in [
-        Known::Authorization,
-        Known::XApiKey,
-        Known::ApiKey,
-        Known::XGoogApiKey,
-    ] {
+    for known in KEY_FIELDS {
         if let Some(field) = head.fields.find(known) {
             let value = field.value.of(bytes);
             let key = key_of(known, value)?;

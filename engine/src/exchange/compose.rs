@@ -12,7 +12,7 @@ use tollring_http1::{
     append_status_line,
 };
 
-use super::auth::{is_ours, key_of};
+use super::auth::{KEY_FIELDS, is_ours, key_of};
 use super::route::max_forwards;
 use super::{Exchange, Facts};
 use crate::connection::{Intake, Outlet};
@@ -144,11 +144,8 @@ const fn expects_body(method: Method) -> bool {
     matches!(method, Method::Post | Method::Put | Method::Patch)
 }
 
-const fn is_key(known: Known) -> bool {
-    matches!(
-        known,
-        Known::Authorization | Known::XApiKey | Known::ApiKey | Known::XGoogApiKey
-    )
+fn is_key(known: Known) -> bool {
+    KEY_FIELDS.contains(&known)
 }
 
 /// Whether a request's field goes to the next hop.

@@ -13,7 +13,7 @@ use crate::net::Buffer;
 pub(super) const HEADROOM: usize = 16;
 
 const _: () = assert!(
-    HEADROOM >= tollring_http1::CHUNK_HEAD_BYTES_MAX || HEADROOM >= 10,
+    HEADROOM >= 8 + 2,
     "a block is shorter than 4 GiB, so its chunk's head has at most eight digits and CRLF"
 );
 

@@ -208,10 +208,7 @@ impl Downlink<'_> {
         let out = Out::choose(answer.framing, rewritten, self.facts, answer.status);
         let decoder = BodyDecoder::new(answer.framing);
         match count {
-            Count::Unary => {
-                self.outlet.unary.reset();
-                self.outlet.events.reset(false);
-            }
+            Count::Unary => self.outlet.unary.reset(),
             Count::Events { strip } => self.outlet.events.reset(strip),
             Count::Bytes | Count::Nothing => {}
         }
@@ -382,9 +379,7 @@ impl Downlink<'_> {
             // A failure that came with a good status costs what a failure costs.
             (None, _) if counted == 0 && self.says_error(passage) => {}
             // Neither it nor its text says what it cost (a body in a coding, or no JSON).
-            (None, _)
-                if counted == 0 && passage.writes_output && !self.outlet.events.done_seen() =>
-            {
+            (None, _) if counted == 0 && passage.writes_output && !self.says_done(passage) => {
                 bill.post_held();
             }
             (None, _) => bill.post_counted(counted),
@@ -407,6 +402,11 @@ impl Downlink<'_> {
             Count::Events { .. } => self.outlet.events.error_seen(),
             Count::Bytes | Count::Nothing => false,
         }
+    }
+
+    /// Whether a stream came to the end that its dialect has, so that an empty one is just that.
+    fn says_done(&self, passage: &Passage) -> bool {
+        matches!(passage.count, Count::Events { .. }) && self.outlet.events.done_seen()
     }
 
     /// What the provider said it costs.

@@ -1,4 +1,4 @@
-//! The world's faults on the way to a provider: where, whose, why.
+//! The world's faults on the way to a provider: where and why.
 //!
 //! A failure is not a refusal: it becomes one only when no other target may be
 //! tried. Nothing here decides that; see [`super::retry`].
@@ -82,26 +82,6 @@ impl Cause {
             Self::Declined => "declined",
         }
     }
-
-    /// Whose fault it is.
-    pub const fn blame(self) -> Blame {
-        match self {
-            Self::ClientGone => Blame::Client,
-            Self::Stopped => Blame::Gateway,
-            _ => Blame::Provider,
-        }
-    }
-}
-
-/// Whose fault it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
-    /// The caller's.
-    Client,
-    /// Ours.
-    Gateway,
-    /// The upstream's, or the network's on the way to it.
-    Provider,
 }
 
 /// One attempt that came to nothing.
