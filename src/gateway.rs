@@ -84,6 +84,9 @@ impl RunningGateway {
             connections: counters.connections.read(),
             connections_total: counters.connections_total.read(),
             turned_away_total: counters.turned_away_total.read(),
+            handshakes_total: counters.handshakes_total.read(),
+            handshakes_failed_total: counters.handshakes_failed_total.read(),
+            handshakes_refused_total: counters.handshakes_refused_total.read(),
             requests_total: counters.requests_total.read(),
             in_flight: counters.in_flight.read(),
             buffers_borrowed: counters.buffers_borrowed.read(),
@@ -192,7 +195,8 @@ impl Gateway for RunningGateway {
     fn reload(&self) -> Result<Reloaded, ReloadFault> {
         let file = self.file.as_ref().ok_or(ReloadFault::NoFile)?;
         let snapshot = check::load(file).map_err(ReloadFault::Faulty)?;
-        let (version, changes) = self.engine.publish(snapshot);
+        let published = self.engine.publish(snapshot);
+        let (version, changes) = published.map_err(|fault| ReloadFault::Keys(fault.to_string()))?;
         tracing::info!(
             version,
             changes = changes.join("; "),

@@ -24,11 +24,18 @@ impl Ready<'_> {
         self.engine.addresses()[0]
     }
 
+    fn scheme(&self) -> &'static str {
+        match self.engine.live().config.server.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
     /// One line of JSON.
     pub(crate) fn say_to_programs(&self) {
         let (gateway, admin) = (self.gateway(), self.admin);
         let mut line = json!({
-            "gateway": format!("http://{gateway}"),
+            "gateway": format!("{}://{gateway}", self.scheme()),
             "admin": format!("http://{admin}"),
             "admin_token": self.token,
         });
@@ -43,9 +50,10 @@ impl Ready<'_> {
         let workers = self.engine.cores().len();
         let plural = if workers == 1 { "" } else { "s" };
         let io = self.engine.io().kind.word();
+        let scheme = self.scheme();
         for address in self.engine.addresses() {
             say(&format!(
-                "  gateway   http://{address}     {workers} worker{plural}, {io}"
+                "  gateway   {scheme}://{address}     {workers} worker{plural}, {io}"
             ));
         }
         say(&format!("  admin     http://{}", self.admin));

@@ -141,6 +141,9 @@ fn live(gateway: &RunningGateway, signals: &mut Signals) {
 fn reload(gateway: &RunningGateway) {
     match gateway.reload() {
         Ok(_) => {}
+        Err(ReloadFault::Keys(fault)) => {
+            tracing::error!(fault, "the old configuration stays in force, with its keys");
+        }
         Err(ReloadFault::NoFile) => tracing::warn!("there is no file to read again"),
         Err(ReloadFault::Faulty(faults)) => {
             tracing::error!(

@@ -59,4 +59,6 @@ pub enum ReloadFault {
     NoFile,
     /// The file cannot be put in force; every reason at once.
     Faulty(Faults),
+    /// A certificate, key or root that the file names cannot be had; a sentence that says which.
+    Keys(String),
 }

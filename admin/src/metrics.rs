@@ -52,7 +52,7 @@ const OVERHEAD_BOUNDS_US: [u64; 11] = [
 /// A family's name, its help, its kind, and where its value is read.
 type Family<T> = (&'static str, &'static str, MetricType, fn(&T) -> u64);
 
-const OF_EACH_WORKER: [Family<WorkerStats>; 7] = [
+const OF_EACH_WORKER: [Family<WorkerStats>; 10] = [
     (
         "tollring_worker_requests",
         "Requests with a whole head.",
@@ -70,6 +70,24 @@ const OF_EACH_WORKER: [Family<WorkerStats>; 7] = [
         "Closed at once for want of a place.",
         Counter,
         |w| w.turned_away_total,
+    ),
+    (
+        "tollring_worker_handshakes",
+        "TLS handshakes of clients that came to a good end.",
+        Counter,
+        |w| w.handshakes_total,
+    ),
+    (
+        "tollring_worker_handshakes_failed",
+        "TLS handshakes of clients that did not.",
+        Counter,
+        |w| w.handshakes_failed_total,
+    ),
+    (
+        "tollring_worker_handshakes_refused",
+        "Clients closed because too many were on their way through a handshake.",
+        Counter,
+        |w| w.handshakes_refused_total,
     ),
     (
         "tollring_worker_connections",

@@ -48,7 +48,7 @@ struct Problem<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
-    detail: &'static str,
+    detail: &'a str,
     code: &'static str,
     #[serde(flatten)]
     file: Option<FaultyFile<'a>>,
@@ -103,7 +103,9 @@ impl Refusal {
             Self::ReloadRefused(ReloadFault::NoFile) => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HostForeign => StatusCode::MISDIRECTED_REQUEST,
-            Self::ReloadRefused(ReloadFault::Faulty(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::ReloadRefused(ReloadFault::Faulty(_) | ReloadFault::Keys(_)) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ReloadLate => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -123,14 +125,16 @@ impl Refusal {
             Self::BodyUnwanted => "body_unwanted",
             Self::ReloadRefused(ReloadFault::NoFile) => "no_file",
             Self::ReloadRefused(ReloadFault::Faulty(_)) => "file_faulty",
+            Self::ReloadRefused(ReloadFault::Keys(_)) => "keys_unfit",
             Self::ReloadLate => "reload_late",
             Self::Broken => "broken",
         }
     }
 
     /// The sentence for a person, with the remedy where there is one.
-    const fn detail(&self) -> &'static str {
+    fn detail(&self) -> &str {
         match self {
+            Self::ReloadRefused(ReloadFault::Keys(sentence)) => sentence,
             Self::TokenMissing => "Send the admin token as `Authorization: Bearer …`.",
             Self::TokenWrong => "This is not the admin token of this gateway.",
             Self::HostForeign => "Address this port as localhost or by its loopback address.",

@@ -93,6 +93,12 @@ pub struct WorkerStats {
     pub connections_total: u64,
     /// Client connections closed at once, because there was no place for them.
     pub turned_away_total: u64,
+    /// TLS handshakes of clients that came to a good end.
+    pub handshakes_total: u64,
+    /// Those that did not.
+    pub handshakes_failed_total: u64,
+    /// Clients closed because too many were on their way through one.
+    pub handshakes_refused_total: u64,
     /// Requests whose head was complete.
     pub requests_total: u64,
     /// Requests begun and not yet settled.

@@ -6,8 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::snapshot::{
-    ApiKey, Auth, BaseUrl, BucketId, Dialect, HoldMode, IoChoice, Meter, Model, OnMidstream,
-    Provider, Service, Snapshot, UpstreamTimeouts,
+    ApiKey, Auth, BaseUrl, BucketId, CertificateFiles, Dialect, HoldMode, IoChoice, Meter, Model,
+    OnMidstream, Provider, ServerTls, Service, Snapshot, TlsVersion, UpstreamTimeouts, UpstreamTls,
 };
 use crate::value::show_duration;
 
@@ -25,10 +25,12 @@ impl Snapshot {
                 "listen": self.server.listen,
                 "workers": self.server.workers,
                 "io": io_word(self.server.io),
+                "tls": self.server.tls.as_ref().map(describe_server_tls),
             },
             "admin": {
                 "listen": self.admin.listen,
                 "token": self.admin.token.as_ref().map(|_| HIDDEN),
+                "tls": self.admin.tls.as_ref().map(describe_files),
             },
             "timeouts": self.describe_timeouts(),
             "limits": {
@@ -37,6 +39,7 @@ impl Snapshot {
                 "target_bytes": self.limits.target_bytes,
                 "body_bytes": self.limits.body_bytes,
                 "connections": self.limits.connections,
+                "handshakes": self.limits.handshakes,
             },
             "quota": {
                 "hold": match self.quota.hold {
@@ -170,6 +173,7 @@ fn describe_provider(provider: &Provider) -> Value {
         "base_url": show_url(&provider.base),
         "api_keys": vec![HIDDEN; provider.api_keys.len()],
         "cancel_stops_billing": provider.cancel_stops_billing,
+        "tls": describe_upstream_tls(&provider.tls),
         "timeouts": upstream_timeouts(provider.timeouts),
     })
 }
@@ -193,6 +197,44 @@ fn describe_service(service: &Service) -> Value {
             "megabyte": service.price.megabyte.to_string(),
         },
         "timeouts": upstream_timeouts(service.timeouts),
+        "tls": describe_upstream_tls(&service.tls),
+    })
+}
+
+fn describe_files(files: &CertificateFiles) -> Value {
+    json!({
+        "certificate": files.certificate,
+        "private_key": files.private_key,
+        "ocsp": files.ocsp,
+    })
+}
+
+fn describe_server_tls(tls: &ServerTls) -> Value {
+    let mut described = describe_files(&tls.certificates[0]);
+    let more = tls.certificates[1..].iter().map(describe_files);
+    described["more"] = more.collect();
+    if let Some(clients) = &tls.clients {
+        described["client_ca"] = json!(clients.ca);
+        let auth = if clients.required {
+            "required"
+        } else {
+            "optional"
+        };
+        described["client_auth"] = json!(auth);
+    }
+    described["min_version"] = json!(match tls.oldest {
+        TlsVersion::Tls12 => "1.2",
+        TlsVersion::Tls13 => "1.3",
+    });
+    described
+}
+
+fn describe_upstream_tls(tls: &UpstreamTls) -> Value {
+    json!({
+        "ca": tls.ca,
+        "certificate": tls.identity.as_ref().map(|files| &files.certificate),
+        "private_key": tls.identity.as_ref().map(|files| &files.private_key),
+        "server_name": tls.server_name,
     })
 }
 
@@ -213,7 +255,8 @@ const fn io_word(io: IoChoice) -> &'static str {
 }
 
 fn show_url(base: &BaseUrl) -> String {
-    format!("http://{}{}", base.authority, base.path)
+    let scheme = if base.tls { "https" } else { "http" };
+    format!("{scheme}://{}{}", base.authority, base.path)
 }
 
 fn show_digest(digest: &[u8; 32]) -> String {

@@ -7,9 +7,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::limits::{
-    API_KEYS_MAX, BODY_BYTES_MAX, BODY_BYTES_MIN, CONCURRENT_MAX, CONNECTIONS_MAX, COUNT_MAX,
-    FALLBACK_MAX, HEAD_BYTES_MAX, HEAD_BYTES_MIN, HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LIMITS_MAX,
-    LISTEN_MAX, TARGET_BYTES_MIN, TARGETS_MAX, UPSTREAMS_MAX, WEIGHT_MAX, WORKERS_MAX,
+    API_KEYS_MAX, BODY_BYTES_MAX, BODY_BYTES_MIN, CERTIFICATES_MAX, CONCURRENT_MAX,
+    CONNECTIONS_MAX, COUNT_MAX, FALLBACK_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX, HEAD_BYTES_MIN,
+    HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LIMITS_MAX, LISTEN_MAX, TARGET_BYTES_MIN, TARGETS_MAX,
+    UPSTREAMS_MAX, WEIGHT_MAX, WORKERS_MAX,
 };
 use crate::schema::gateway::{LIMITS_DEFAULT, TIMEOUTS_DEFAULT};
 use crate::schema::limit::{UNITS, WINDOWS};
@@ -118,7 +119,56 @@ fn server() -> Value {
             },
             "workers": whole(0, WORKERS_MAX, "Worker threads; 0: one per core."),
             "io": word(&["auto", "io_uring", "epoll"], "The system interface of the workers."),
-            "tls": { "description": "Not available yet.", "not": {} },
+            "tls": server_tls(),
+        }),
+    )
+}
+
+fn certificate_files() -> Value {
+    table(
+        &["certificate", "private_key"],
+        json!({
+            "certificate": text("PEM file of the chain, the certificate itself first."),
+            "private_key": text("PEM file of its key."),
+            "ocsp": text("DER file of an OCSP answer to hand out."),
+        }),
+    )
+}
+
+fn server_tls() -> Value {
+    let mut tls = certificate_files();
+    let more = [
+        (
+            "more",
+            json!({ "type": "array", "items": certificate_files(), "maxItems": CERTIFICATES_MAX }),
+        ),
+        (
+            "client_ca",
+            text("PEM file of who may sign clients' certificates."),
+        ),
+        (
+            "client_auth",
+            word(&["required", "optional"], "Whether a client needs one."),
+        ),
+        (
+            "min_version",
+            word(&["1.2", "1.3"], "The oldest version of TLS."),
+        ),
+    ];
+    for (name, value) in more {
+        tls["properties"][name] = value;
+    }
+    tls
+}
+
+fn upstream_tls() -> Value {
+    table(
+        &[],
+        json!({
+            "ca": text("PEM file of who may sign its certificate; the system's where absent."),
+            "certificate": text("PEM file of the chain that is shown when it asks."),
+            "private_key": text("PEM file of that certificate's key."),
+            "server_name": text("The name its certificate must have; the URL's host where absent."),
         }),
     )
 }
@@ -129,6 +179,7 @@ fn admin() -> Value {
         json!({
             "listen": text("Address of the admin port; 127.0.0.1:8081 where absent."),
             "token": text("What an operator shows; one is made at start where absent."),
+            "tls": certificate_files(),
         }),
     )
 }
@@ -158,6 +209,7 @@ fn provider() -> Value {
             },
             "insecure": flag(false, "Whether http:// may leave this machine."),
             "cancel_stops_billing": flag(true, "Whether hanging up stops what it charges."),
+            "tls": upstream_tls(),
             "timeouts": upstream_timeouts(),
         }),
     )
@@ -223,6 +275,7 @@ fn service() -> Value {
             "price": price,
             "insecure": flag(false, "Whether http:// may leave this machine."),
             "timeouts": upstream_timeouts(),
+            "tls": upstream_tls(),
         }),
     )
 }
@@ -253,6 +306,7 @@ fn limits() -> Value {
             "target_bytes": bytes(TARGET_BYTES_MIN, HEAD_BYTES_MAX, "Bytes of a target."),
             "body_bytes": bytes(BODY_BYTES_MIN, BODY_BYTES_MAX, "Bytes of an inspected body."),
             "connections": whole(1, CONNECTIONS_MAX, "Connections; absent: as descriptors allow."),
+            "handshakes": whole(1, HANDSHAKES_MAX, "TLS handshakes of one worker at one time."),
         }),
     );
     let default = &LIMITS_DEFAULT;
@@ -261,6 +315,7 @@ fn limits() -> Value {
     fields["head_fields"]["default"] = json!(default.head_fields);
     fields["target_bytes"]["default"] = json!(default.target_bytes);
     fields["body_bytes"]["default"] = json!(default.body_bytes);
+    fields["handshakes"]["default"] = json!(default.handshakes);
     limits
 }
 
@@ -333,6 +388,10 @@ fn tenant() -> Value {
         "sha256".to_owned(),
         json!({ "type": "string", "pattern": "^[0-9a-fA-F]{64}$|\\$\\{" }),
     );
+    key.insert(
+        "subject".to_owned(),
+        text("The subject of a client certificate, in place of sha256."),
+    );
     let limits = offer().remove("limits");
     table(
         &[],
@@ -341,7 +400,7 @@ fn tenant() -> Value {
             "balance": usd("Prepaid USD; absent: not prepaid."),
             "suspended": flag(false, "Whether every request is refused."),
             "limits": limits,
-            "keys": { "type": "array", "items": table(&["name", "sha256"], key.into()) },
+            "keys": { "type": "array", "items": table(&["name"], key.into()) },
         }),
     )
 }

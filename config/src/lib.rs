@@ -35,6 +35,7 @@ use schema::Schema;
 pub use secret::Secret;
 pub use snapshot::*;
 pub use units::*;
+pub use value::subject_digest;
 
 /// Reads, checks and indexes a file. The version of the snapshot is 0: the caller numbers it.
 ///

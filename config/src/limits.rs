@@ -30,6 +30,10 @@ pub const HOST_BYTES_MAX: usize = 253;
 
 /// Data ports: every worker has a listener for each.
 pub const LISTEN_MAX: usize = 16;
+/// Clients of one worker on their way through a TLS handshake; beyond it, newcomers are closed.
+pub const HANDSHAKES_MAX: u64 = 100_000;
+/// Certificates of the data port; a client names the one it wants.
+pub const CERTIFICATES_MAX: usize = 1000;
 /// Worker threads; more cores than any one machine of today.
 pub const WORKERS_MAX: u64 = 1024;
 /// Upstream accounts: every worker has a pool for each.

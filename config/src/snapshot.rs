@@ -4,6 +4,8 @@
 //! index, so that nothing on the path of a request can fail to be found. It
 //! holds no live state: counters of buckets live in the ledger.
 
+mod tls;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use std::time::Duration;
 use crate::digest::ByDigest;
 use crate::secret::Secret;
 use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
+
+pub use tls::{CertificateFiles, ClientCertificates, ServerTls, TlsVersion, UpstreamTls};
 
 macro_rules! index {
     ($(#[$doc:meta])* $name:ident) => {
@@ -78,6 +82,8 @@ pub struct Server {
     pub workers: u16,
     /// Which system interface the workers use.
     pub io: IoChoice,
+    /// What the data port shows and asks for; absent: it speaks in the clear.
+    pub tls: Option<ServerTls>,
 }
 
 /// Which system interface the workers use.
@@ -98,6 +104,8 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// What an operator shows; absent: the program makes one and prints it once.
     pub token: Option<Secret>,
+    /// What the admin port shows; absent: it speaks in the clear, on loopback alone.
+    pub tls: Option<CertificateFiles>,
 }
 
 /// Deadlines, each named for what it waits for.
@@ -135,6 +143,8 @@ pub struct Limits {
     /// Client connections over all workers; absent: as many as the process may have
     /// descriptors for, up to [`CONNECTIONS_DEFAULT`](crate::limits::CONNECTIONS_DEFAULT).
     pub connections: Option<usize>,
+    /// Clients of one worker that are on their way through a TLS handshake.
+    pub handshakes: usize,
 }
 
 /// How much is reserved, and what happens when it was too little.
@@ -193,6 +203,8 @@ pub struct BaseUrl {
     pub path: Box<str>,
     /// What goes into the `Host` field: host, and port unless it is the scheme's own.
     pub authority: Box<str>,
+    /// Whether it is reached by TLS.
+    pub tls: bool,
 }
 
 /// Deadlines towards one upstream.
@@ -221,6 +233,8 @@ pub struct Provider {
     pub timeouts: UpstreamTimeouts,
     /// Whether closing the connection stops what it charges us.
     pub cancel_stops_billing: bool,
+    /// Whom it is believed to be, and what it is shown.
+    pub tls: UpstreamTls,
 }
 
 /// One provider and its own name for a model.
@@ -281,6 +295,8 @@ pub struct Service {
     pub price: ServicePrice,
     /// Its deadlines.
     pub timeouts: UpstreamTimeouts,
+    /// Whom its upstreams are believed to be, and what they are shown.
+    pub tls: UpstreamTls,
 }
 
 /// Whether callers of a service need a key.

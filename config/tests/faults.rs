@@ -69,15 +69,17 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::FallbackCycle { .. } => "fallback cycle",
         Problem::OutsidePlan { .. } => "outside plan",
         Problem::PriceIdle { .. } => "price idle",
-        Problem::NotYet(NotYet::ListenerTls) => "listener tls",
-        Problem::NotYet(NotYet::UpstreamTls) => "upstream tls",
+        Problem::FileUnnamed => "file unnamed",
+        Problem::TlsIdle { .. } => "tls idle",
+        Problem::AdminCleartext => "admin cleartext",
+        Problem::KeyShape => "key shape",
         Problem::NotYet(NotYet::Store) => "store",
         Problem::NotYet(NotYet::StorePostgres) => "store postgres",
     }
 }
 
 /// How many names [`kind`] can give, without the three that [`load`] alone brings about.
-const KINDS: usize = 43;
+const KINDS: usize = 45;
 
 #[test]
 fn every_kind_of_fault_has_a_case() {

@@ -209,7 +209,7 @@ fn what_is_described_is_what_is_in_force() {
     );
     assert_eq!(
         described["providers"]["openai"]["base_url"],
-        "http://127.0.0.1:9443/v1"
+        "https://api.openai.com/v1"
     );
     assert_eq!(described["models"]["fast"]["targets"][0]["weight"], 3);
     assert_eq!(described["services"]["weather"]["meter"], "bytes");

@@ -104,16 +104,19 @@ pub(crate) struct Connection {
     pub(crate) worker: Rc<Worker>,
     pub(crate) client: Stream,
     pub(crate) presence: Rc<ClientWatch>,
+    /// What the subject of the client's certificate is looked up by, where it showed one.
+    pub(crate) shown: Option<[u8; 32]>,
 }
 
 impl Connection {
     /// A connection just accepted; counted until it is dropped.
-    pub(crate) fn new(worker: Rc<Worker>, client: Stream) -> Self {
-        let presence = ClientWatch::new(client.fd());
+    pub(crate) fn new(worker: Rc<Worker>, client: Stream, shown: Option<[u8; 32]>) -> Self {
+        let presence = ClientWatch::new(client.fd(), client.seal().cloned());
         Self {
             worker,
             client,
             presence,
+            shown,
         }
     }
 

@@ -157,6 +157,12 @@ pub struct Counters {
     pub panics_total: Counter,
     /// Accepts that failed, and connections turned away because the gateway was full.
     pub turned_away_total: Counter,
+    /// TLS handshakes of clients that came to a good end.
+    pub handshakes_total: Counter,
+    /// Those that did not.
+    pub handshakes_failed_total: Counter,
+    /// Clients closed because too many were on their way through one.
+    pub handshakes_refused_total: Counter,
     /// From a request's first byte to its answer's last.
     pub latency: Histogram,
     /// The same, less the time spent waiting for a provider.
@@ -183,6 +189,9 @@ impl Default for Counters {
             buffers_borrowed: Counter::default(),
             panics_total: Counter::default(),
             turned_away_total: Counter::default(),
+            handshakes_total: Counter::default(),
+            handshakes_failed_total: Counter::default(),
+            handshakes_refused_total: Counter::default(),
             latency: Histogram::default(),
             overhead: Histogram::default(),
             tokens_input: Counter::default(),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
+use rustls::server::ProducesTickets;
 use tollring_config::limits::CONNECTIONS_DEFAULT;
 use tollring_config::{IoChoice, Snapshot};
 use tollring_ledger::{Ledger, UnixMillis, WorkerSlot};
@@ -19,6 +20,7 @@ use crate::net::listener::{self, Bound};
 use crate::net::mailbox::Letter;
 use crate::net::runtime::EventLoop;
 use crate::net::{IoReport, Mailbox, affinity};
+use crate::tls::{self, Keys, TlsFault};
 use crate::upstream::origin::{Origin, Origins};
 use crate::worker::{self, Start};
 
@@ -69,6 +71,9 @@ pub enum StartFault {
         /// What is allowed.
         allowed: u64,
     },
+    /// Certificates, keys or roots cannot be had.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
     /// No event loop can be built as it was asked for.
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
@@ -84,6 +89,8 @@ pub struct Engine {
     cores: Vec<Option<usize>>,
     mailboxes: Vec<Mailbox>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Outlive the snapshots, so that sessions are resumed after a reload.
+    tickets: Arc<dyn ProducesTickets>,
     /// One publication at a time.
     publishing: Mutex<()>,
 }
@@ -95,6 +102,8 @@ impl Engine {
     /// [`StartFault`], one sentence each with its remedy; nothing is left running.
     pub fn start(config: Snapshot) -> Result<Self, StartFault> {
         let connections_max = connections_max(config.limits.connections)?;
+        let tickets = tls::keys::tickets()?;
+        let keys = Keys::read(&config, &tickets)?;
         let cores = affinity::allowed_cores();
         let workers = match config.server.workers {
             0 => affinity::default_workers(),
@@ -104,7 +113,7 @@ impl Engine {
         let io_choice = config.server.io;
         let ledger = Arc::new(Ledger::new(u16::try_from(workers).unwrap_or(u16::MAX)));
         let origins = Arc::new(Origins::new(workers));
-        let live = Live::build(config, &ledger, &origins, unix_now());
+        let live = Live::build(config, &ledger, &origins, keys, unix_now());
         let shared = Arc::new(Shared {
             version: AtomicU64::new(live.config.version),
             live: ArcSwap::from_pointee(live),
@@ -125,6 +134,7 @@ impl Engine {
             cores: Vec::new(),
             mailboxes: Vec::new(),
             threads: Mutex::default(),
+            tickets,
             publishing: Mutex::default(),
         };
         for index in 0..workers {
@@ -204,19 +214,24 @@ impl Engine {
 
     /// Puts a snapshot in force on every worker, from each worker's next request on. May block
     /// on the resolver for upstreams it has not seen. Returns the version and what changed.
-    pub fn publish(&self, mut config: Snapshot) -> (u64, Vec<String>) {
+    ///
+    /// # Errors
+    /// [`TlsFault`] when a certificate, key or root cannot be had; the old snapshot stays in
+    /// force, with the old keys.
+    pub fn publish(&self, mut config: Snapshot) -> Result<(u64, Vec<String>), TlsFault> {
         let _one_at_a_time = self
             .publishing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let keys = Keys::read(&config, &self.tickets)?;
         let old = self.shared.live.load_full();
         config.version = old.config.version + 1;
         let version = config.version;
         let changes = live::changes(&old.config, &config);
-        let live = Live::build(config, &self.ledger, &self.origins, unix_now());
+        let live = Live::build(config, &self.ledger, &self.origins, keys, unix_now());
         self.shared.live.store(Arc::new(live));
         self.shared.version.store(version, Ordering::Release);
-        (version, changes)
+        Ok((version, changes))
     }
 
     /// Tells every worker to end idle connections and to finish the others, and waits until

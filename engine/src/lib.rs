@@ -25,10 +25,12 @@
 pub mod counters;
 pub mod engine;
 pub mod live;
+pub mod tls;
 pub mod upstream;
 
 mod connection;
 mod exchange;
+mod greeting;
 mod net;
 mod worker;
 

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use tollring_config::limits::KEY_PATH_BUCKETS_MAX;
 use tollring_config::{
     ApiKey, BaseUrl, KeyId, Model, ModelId, Provider, Secret, Service, ServiceId, Snapshot,
@@ -15,6 +16,7 @@ use tollring_config::{
 use tollring_dialects::openai::{self, Endpoint};
 use tollring_ledger::{Bucket, Ledger, UnixMillis};
 
+use crate::tls::Keys;
 use crate::upstream::origin::{Origin, Origins};
 
 const _: () = assert!(
@@ -34,6 +36,8 @@ pub struct Live {
     targets: Vec<Box<[TargetPlan]>>,
     /// The upstreams of each service.
     upstreams: Vec<Box<[UpstreamPlan]>>,
+    /// What the data port shows; absent: it speaks in the clear.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     /// The answer to `GET /v1/models`.
     pub(crate) models_list: Vec<u8>,
 }
@@ -86,6 +90,7 @@ impl Live {
         config: Snapshot,
         ledger: &Ledger,
         origins: &Origins,
+        keys: Keys,
         now: UnixMillis,
     ) -> Self {
         let buckets = ledger.bind(&config.buckets, now);
@@ -99,7 +104,7 @@ impl Live {
             let plans = model.targets.iter().map(|target| {
                 let provider = &config.providers[target.provider.index()];
                 TargetPlan {
-                    origin: origins.find(&provider.base),
+                    origin: origins.find(&provider.base, &provider.tls, &keys),
                     timeouts: provider.timeouts,
                     weight: target.weight,
                     model_json: tollring_dialects::json::escape_json(&target.model).into(),
@@ -111,7 +116,7 @@ impl Live {
         };
         let upstreams = |service: &Service| {
             let plans = service.upstreams.iter().map(|base| UpstreamPlan {
-                origin: origins.find(base),
+                origin: origins.find(base, &service.tls, &keys),
                 path_prefix: base.path.clone(),
                 host_line: format!("Host: {}\r\n", base.authority).into_bytes().into(),
             });
@@ -127,6 +132,7 @@ impl Live {
             targets: config.models.iter().map(targets).collect(),
             upstreams: config.services.iter().map(upstreams).collect(),
             models_list,
+            tls: keys.server,
             buckets,
             config,
         }
@@ -193,6 +199,13 @@ fn head(base: &BaseUrl, path: &str, key: Option<&Secret>) -> Box<[u8]> {
     head.into_bytes().into()
 }
 
+/// Whether something differs that is only looked at when the process starts.
+fn needs_restart(old: &Snapshot, new: &Snapshot) -> bool {
+    let (before, after) = (&old.server, &new.server);
+    (&before.listen, before.workers, before.io) != (&after.listen, after.workers, after.io)
+        || old.admin.listen != new.admin.listen
+}
+
 /// What differs between two snapshots, in words for the operator.
 pub(crate) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
     fn names<T>(list: &[T], name: fn(&T) -> &str) -> HashMap<&str, usize> {
@@ -255,7 +268,7 @@ pub(crate) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
         |item| &item.identity,
         &mut told,
     );
-    if old.server != new.server || old.admin.listen != new.admin.listen {
+    if needs_restart(old, new) {
         told.push("server and admin addresses, workers and io need a restart".to_owned());
     }
     told

@@ -19,6 +19,7 @@ use crate::counters::Counters;
 use crate::engine::Shared;
 use crate::exchange::date::DateLine;
 use crate::exchange::headroom::Headroom;
+use crate::greeting;
 use crate::live::InForce;
 use crate::net::deadline::TICK_MS;
 use crate::net::listener::Bound;
@@ -48,6 +49,8 @@ pub(crate) struct Worker {
     pub(crate) date: DateLine,
     pub(crate) dice: Dice,
     pub(crate) draining: Cell<bool>,
+    /// Clients on their way through a TLS handshake.
+    pub(crate) handshakes: Cell<usize>,
     requests: Cell<u64>,
 }
 
@@ -69,6 +72,7 @@ impl Worker {
             date: DateLine::default(),
             dice: Dice::new(u64::from_ne_bytes(seed)),
             draining: Cell::new(false),
+            handshakes: Cell::new(0),
             requests: Cell::new(0),
             shared,
         })
@@ -154,12 +158,17 @@ impl Worker {
         let full = counters.connections.read() >= share as u64;
         counters.connections.add(1);
         counters.connections_total.add(1);
-        let connection = Connection::new(Rc::clone(self), stream);
         if full {
             counters.turned_away_total.add(1);
-            connection::turn_away(connection);
-        } else if !self.draining.get() {
-            connection::start(connection);
+            let connection = Connection::new(Rc::clone(self), stream, None);
+            // A handshake would cost more than what there is to say.
+            if self.live().tls.is_none() {
+                connection::turn_away(connection);
+            }
+        } else if self.draining.get() {
+            counters.connections.sub(1);
+        } else {
+            greeting::welcome(self, stream);
         }
     }
 

@@ -140,13 +140,15 @@ fn the_stats_say_everything_by_its_published_name() {
         "workers": [
             {
                 "id": 0, "core": 2, "connections": 11, "connections_total": 12,
-                "turned_away_total": 17,
+                "turned_away_total": 17, "handshakes_total": 18,
+                "handshakes_failed_total": 19, "handshakes_refused_total": 20,
                 "requests_total": 13, "in_flight": 14,
                 "buffers_borrowed": 15, "panics_total": 16,
             },
             {
                 "id": 1, "core": null, "connections": 0, "connections_total": 0,
-                "turned_away_total": 0,
+                "turned_away_total": 0, "handshakes_total": 0,
+                "handshakes_failed_total": 0, "handshakes_refused_total": 0,
                 "requests_total": 0, "in_flight": 0, "buffers_borrowed": 0, "panics_total": 0,
             },
         ],
@@ -217,6 +219,9 @@ fn metrics_name_every_counter_with_its_unit_and_labels() {
         r#"tollring_worker_connections{worker="0"} 11"#,
         r#"tollring_worker_connections_accepted_total{worker="0"} 12"#,
         r#"tollring_worker_connections_turned_away_total{worker="0"} 17"#,
+        r#"tollring_worker_handshakes_total{worker="0"} 18"#,
+        r#"tollring_worker_handshakes_failed_total{worker="0"} 19"#,
+        r#"tollring_worker_handshakes_refused_total{worker="0"} 20"#,
         r#"tollring_worker_requests_total{worker="0"} 13"#,
         r#"tollring_worker_requests_in_flight{worker="0"} 14"#,
         r#"tollring_worker_buffers_borrowed{worker="0"} 15"#,

@@ -54,6 +54,23 @@ impl Script {
     }
 }
 
+fn busy_worker() -> WorkerStats {
+    WorkerStats {
+        id: 0,
+        core: Some(2),
+        connections: 11,
+        connections_total: 12,
+        turned_away_total: 17,
+        handshakes_total: 18,
+        handshakes_failed_total: 19,
+        handshakes_refused_total: 20,
+        requests_total: 13,
+        in_flight: 14,
+        buffers_borrowed: 15,
+        panics_total: 16,
+    }
+}
+
 impl Gateway for Script {
     fn stats(&self) -> Stats {
         stats(self.requests_total.load(Ordering::Relaxed))
@@ -78,17 +95,7 @@ pub(crate) fn stats(requests_total: u64) -> Stats {
         io_flags: vec!["COOP_TASKRUN", "SINGLE_ISSUER"],
         snapshot_version: 7,
         workers: vec![
-            WorkerStats {
-                id: 0,
-                core: Some(2),
-                connections: 11,
-                connections_total: 12,
-                turned_away_total: 17,
-                requests_total: 13,
-                in_flight: 14,
-                buffers_borrowed: 15,
-                panics_total: 16,
-            },
+            busy_worker(),
             WorkerStats {
                 id: 1,
                 core: None,

@@ -185,6 +185,17 @@ pub enum Problem {
         /// Why not.
         why: IdleReason,
     },
+    /// A field for a file's path, without one.
+    FileUnnamed,
+    /// A TLS field that has no effect without another.
+    TlsIdle {
+        /// The other.
+        needs: &'static str,
+    },
+    /// An admin port for other machines that speaks in the clear.
+    AdminCleartext,
+    /// A key with neither a digest nor a certificate's subject, or with both.
+    KeyShape,
     /// Something that is planned and not in this version.
     NotYet(NotYet),
 }
@@ -192,10 +203,6 @@ pub enum Problem {
 /// Something planned and not in this version; refused rather than ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotYet {
-    /// `[server.tls]`.
-    ListenerTls,
-    /// An `https://` base URL.
-    UpstreamTls,
     /// `[store] path`.
     Store,
     /// `[store] url`.

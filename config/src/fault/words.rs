@@ -68,32 +68,40 @@ impl Problem {
             Self::FallbackCycle { chain } => format!("leads round: {}", chain.join(" → ")),
             Self::OutsidePlan { plan } => format!("{value} is not in the plan \"{plan}\""),
             Self::PriceIdle { why } => format!("is never charged: {}", why.message()),
+            Self::FileUnnamed => format!("{value} is not the path of a file"),
+            Self::TlsIdle { needs } => format!("has no effect without {needs}"),
+            Self::AdminCleartext => format!("{value} can be reached from other machines"),
+            Self::KeyShape => "must have either sha256 or subject".to_owned(),
             Self::NotYet(what) => what.message(),
         }
     }
 
     /// What to do about it.
     pub(super) fn remedy(&self) -> String {
-        let fixed = match self {
-            Self::FieldUnknown { suggestion, known } => {
-                return choose(suggestion.as_deref(), known);
-            }
-            Self::WordUnknown { suggestion, words } => return choose(suggestion.as_deref(), words),
-            Self::FieldMissing { example } => return format!("add `{example}`"),
-            Self::ListEmpty { example } => return format!("write `{example}`"),
-            Self::ReferenceUnknown { kind, suggestion } => {
-                return suggestion.as_ref().map_or_else(
-                    || format!("add [{kind}s.…] or correct the name"),
-                    |meant| format!("did you mean \"{meant}\"?"),
-                );
-            }
+        match self {
+            Self::FieldUnknown { suggestion, known } => choose(suggestion.as_deref(), known),
+            Self::WordUnknown { suggestion, words } => choose(suggestion.as_deref(), words),
+            Self::FieldMissing { example } => format!("add `{example}`"),
+            Self::ListEmpty { example } => format!("write `{example}`"),
+            Self::ReferenceUnknown { kind, suggestion } => suggestion.as_ref().map_or_else(
+                || format!("add [{kind}s.…] or correct the name"),
+                |meant| format!("did you mean \"{meant}\"?"),
+            ),
             Self::VariableMissing { name, .. } => {
-                return format!("set it, or give a default with ${{{name}:-…}}");
+                format!("set it, or give a default with ${{{name}:-…}}")
             }
-            Self::NameMalformed { rule } => rule,
-            Self::UrlMalformed { what } => what.remedy(),
-            Self::NotYet(what) => what.remedy(),
-            Self::PriceIdle { why } => why.remedy(),
+            Self::NameMalformed { rule } => (*rule).to_owned(),
+            Self::UrlMalformed { what } => what.remedy().to_owned(),
+            Self::NotYet(what) => what.remedy().to_owned(),
+            Self::TlsIdle { needs } => format!("add {needs} or remove this"),
+            Self::PriceIdle { why } => why.remedy().to_owned(),
+            other => other.fixed_remedy().to_owned(),
+        }
+    }
+
+    /// What to do about a fault of which the remedy is always the same.
+    const fn fixed_remedy(&self) -> &'static str {
+        match self {
             Self::Unreadable { .. } => "check its path and permissions",
             Self::FileTooLarge { .. } => "check that this is the right file",
             Self::NotUtf8 => "save it as UTF-8",
@@ -134,20 +142,24 @@ impl Problem {
             Self::DigestMalformed => {
                 "write the 64 digits of `printf %s KEY | sha256sum`, never the key itself"
             }
+            Self::FileUnnamed => "write it as in \"/etc/tollring/cert.pem\"",
+            Self::AdminCleartext => "name a loopback address, or add [admin.tls]",
+            Self::KeyShape => {
+                "write sha256 for a key that is sent, or subject for a client certificate"
+            }
             Self::PathMalformed => "write \"/\" or segments, as in \"/weather/v2\"",
             Self::PathReserved => "choose a path outside /v1",
             Self::FallbackCycle { .. } => "remove one of the fallbacks",
             Self::OutsidePlan { .. } => "add it to the plan or remove it from the key",
-        };
-        fixed.to_owned()
+            // Those with a remedy of their own never get here.
+            _ => "correct it",
+        }
     }
 }
 
 impl NotYet {
     fn message(self) -> String {
         match self {
-            Self::ListenerTls => "TLS is not available yet",
-            Self::UpstreamTls => "TLS towards upstreams is not available yet",
             Self::Store => "this version keeps counters in memory",
             Self::StorePostgres => {
                 "this version keeps counters in memory and speaks to no database"
@@ -158,8 +170,6 @@ impl NotYet {
 
     const fn remedy(self) -> &'static str {
         match self {
-            Self::ListenerTls => "terminate it in front, remove the section",
-            Self::UpstreamTls => "originate it in front of the provider and name that with http://",
             Self::Store | Self::StorePostgres => "remove [store]",
         }
     }

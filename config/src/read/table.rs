@@ -37,6 +37,11 @@ impl<'d> Table<'d> {
         )
     }
 
+    /// Reports a fault of the table itself.
+    pub(crate) fn report(&self, problem: Problem) {
+        self.document.report(&self.place, problem);
+    }
+
     /// A field, if it is there.
     pub(crate) fn take(&mut self, name: &'static str) -> Option<Field<'d>> {
         if !self.known.contains(&name) {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use crate::fault::{NotYet, Problem};
 use crate::limits::{
-    BODY_BYTES_MAX, BODY_BYTES_MIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_BYTES_MIN,
-    HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LISTEN_MAX, TARGET_BYTES_MIN, WORKERS_MAX,
+    BODY_BYTES_MAX, BODY_BYTES_MIN, CONNECTIONS_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX,
+    HEAD_BYTES_MIN, HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LISTEN_MAX, TARGET_BYTES_MIN, WORKERS_MAX,
 };
 use crate::read::{At, Field, Table};
+use crate::schema::tls;
 use crate::secret::Secret;
 use crate::snapshot::{
-    ErrorsPolicy, HoldMode, IoChoice, Limits, OnMidstream, QuotaPolicy, Timeouts,
+    CertificateFiles, ErrorsPolicy, HoldMode, IoChoice, Limits, OnMidstream, QuotaPolicy,
+    ServerTls, Timeouts,
 };
 use crate::value::{parse_address, parse_duration, parse_link};
 
@@ -40,6 +42,7 @@ pub(crate) const LIMITS_DEFAULT: Limits = Limits {
     target_bytes: 16_384,
     body_bytes: 64 << 20,
     connections: None,
+    handshakes: 256,
 };
 
 /// `[server]`.
@@ -47,12 +50,14 @@ pub(crate) struct ServerSchema {
     pub(crate) listen: Vec<At<SocketAddr>>,
     pub(crate) workers: u16,
     pub(crate) io: IoChoice,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 /// `[admin]`.
 pub(crate) struct AdminSchema {
     pub(crate) listen: At<SocketAddr>,
     pub(crate) token: Option<Secret>,
+    pub(crate) tls: Option<CertificateFiles>,
 }
 
 pub(crate) fn server(mut table: Table<'_>) -> Option<ServerSchema> {
@@ -72,9 +77,7 @@ pub(crate) fn server(mut table: Table<'_>) -> Option<ServerSchema> {
             ("epoll", IoChoice::Epoll),
         ])
     });
-    if let Some(tls) = table.take("tls") {
-        tls.report(Problem::NotYet(NotYet::ListenerTls));
-    }
+    let tls = table.maybe("tls", |field| field.table().and_then(tls::server));
     table.close();
     Some(ServerSchema {
         listen: listen.unwrap_or_default(),
@@ -82,6 +85,7 @@ pub(crate) fn server(mut table: Table<'_>) -> Option<ServerSchema> {
             .and_then(|workers| u16::try_from(workers).ok())
             .unwrap_or_default(),
         io: io.unwrap_or(IoChoice::Auto),
+        tls: tls.flatten(),
     })
 }
 
@@ -92,10 +96,12 @@ pub(crate) fn admin(mut table: Table<'_>) -> Option<AdminSchema> {
     };
     let listen = table.or("listen", here, |field| field.parsed_at(parse_address));
     let token = table.maybe("token", Field::secret);
+    let tls = table.maybe("tls", |field| field.table().and_then(tls::admin));
     table.close();
     Some(AdminSchema {
         listen: listen?,
         token: token.flatten(),
+        tls: tls.flatten(),
     })
 }
 
@@ -159,6 +165,9 @@ pub(crate) fn limits(mut table: Table<'_>) -> Option<Limits> {
         size(field.bytes(BODY_BYTES_MIN, BODY_BYTES_MAX))
     });
     let connections = table.maybe("connections", |field| size(field.whole(1, CONNECTIONS_MAX)));
+    let handshakes = table.or("handshakes", LIMITS_DEFAULT.handshakes, |field| {
+        size(field.whole(1, HANDSHAKES_MAX))
+    });
     table.close();
     Some(Limits {
         head_bytes: head_bytes?,
@@ -166,6 +175,7 @@ pub(crate) fn limits(mut table: Table<'_>) -> Option<Limits> {
         target_bytes: target_bytes?,
         body_bytes: body_bytes?,
         connections: connections?,
+        handshakes: handshakes?,
     })
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod gateway;
 pub(crate) mod limit;
 pub(crate) mod models;
 pub(crate) mod tenants;
+pub(crate) mod tls;
 pub(crate) mod upstreams;
 
 use crate::limits::{MODELS_MAX, PLANS_MAX, PROVIDERS_MAX, SERVICES_MAX, TENANTS_MAX};

@@ -1,10 +1,11 @@
 //! Plans, tenants and keys: who may call, and how much.
 
+use crate::fault::Problem;
 use crate::limits::{KEYS_MAX, MODELS_MAX, SERVICES_MAX, USD_NANO_MAX};
 use crate::read::{At, Field, Table};
 use crate::schema::limit::{LimitSchema, limits};
 use crate::units::NanoUsd;
-use crate::value::{parse_digest, parse_model_name, parse_name};
+use crate::value::{parse_digest, parse_model_name, parse_name, parse_subject};
 
 /// `[plans.…]`.
 pub(crate) struct PlanSchema {
@@ -65,8 +66,17 @@ fn key(mut table: Table<'_>) -> Option<KeySchema> {
     let name = table.need("name", "name = \"build-bot\"", |field| {
         field.parsed_at(parse_name)
     });
-    let example = "sha256 = \"…\"";
-    let digest = table.need("sha256", example, |field| field.parsed_at(parse_digest));
+    let sent = table.maybe("sha256", |field| field.parsed_at(parse_digest));
+    let shown = table.maybe("subject", |field| field.parsed_at(parse_subject));
+    let digest = match (sent, shown) {
+        (Some(Some(digest)), Some(None)) | (Some(None), Some(Some(digest))) => Some(digest),
+        // What is faulty has been reported.
+        (None, _) | (_, None) => None,
+        (Some(_), Some(_)) => {
+            table.report(Problem::KeyShape);
+            None
+        }
+    };
     let disabled = table.or("disabled", false, Field::flag);
     let limits = limits(&mut table);
     let offer = offer(&mut table);

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use crate::fault::{IdleReason, NotYet, Problem};
+use crate::fault::{IdleReason, Problem};
 use crate::limits::{API_KEYS_MAX, PRICE_NANO_MAX, UPSTREAMS_MAX};
 use crate::read::{At, Field, Table};
+use crate::schema::tls;
 use crate::secret::Secret;
-use crate::snapshot::{Auth, BaseUrl, Dialect, Meter, ServicePrice, Timeouts, UpstreamTimeouts};
+use crate::snapshot::{
+    Auth, BaseUrl, Dialect, Meter, ServicePrice, Timeouts, UpstreamTimeouts, UpstreamTls,
+};
 use crate::value::{parse_duration, parse_prefix, parse_url};
 
 /// `[providers.…]`.
@@ -16,6 +19,7 @@ pub(crate) struct ProviderSchema {
     pub(crate) api_keys: Vec<Secret>,
     pub(crate) timeouts: TimeoutsSchema,
     pub(crate) cancel_stops_billing: bool,
+    pub(crate) tls: UpstreamTls,
 }
 
 /// `[services.…]`.
@@ -26,6 +30,7 @@ pub(crate) struct ServiceSchema {
     pub(crate) meter: Meter,
     pub(crate) price: ServicePrice,
     pub(crate) timeouts: TimeoutsSchema,
+    pub(crate) tls: UpstreamTls,
 }
 
 /// The deadlines that a provider or service sets for itself.
@@ -62,6 +67,8 @@ pub(crate) fn provider(mut table: Table<'_>) -> Option<ProviderSchema> {
     });
     let cancel_stops_billing = table.or("cancel_stops_billing", true, Field::flag);
     let timeouts = table.section("timeouts", timeouts);
+    let encrypted = base.as_ref().is_none_or(|base| base.value.tls);
+    let tls = upstream_tls(&mut table, encrypted);
     table.close();
     Some(ProviderSchema {
         dialect: dialect?,
@@ -69,6 +76,7 @@ pub(crate) fn provider(mut table: Table<'_>) -> Option<ProviderSchema> {
         api_keys: api_keys?,
         timeouts: timeouts?,
         cancel_stops_billing: cancel_stops_billing?,
+        tls: tls?,
     })
 }
 
@@ -94,6 +102,10 @@ pub(crate) fn service(mut table: Table<'_>) -> Option<ServiceSchema> {
     });
     let price = table.section("price", |table| price(table, auth, meter));
     let timeouts = table.section("timeouts", timeouts);
+    let encrypted = upstreams
+        .as_ref()
+        .is_none_or(|upstreams| upstreams.iter().any(|upstream| upstream.value.tls));
+    let tls = upstream_tls(&mut table, encrypted);
     table.close();
     Some(ServiceSchema {
         path,
@@ -102,18 +114,29 @@ pub(crate) fn service(mut table: Table<'_>) -> Option<ServiceSchema> {
         meter: meter.unwrap_or(Meter::Requests),
         price: price.unwrap_or_default(),
         timeouts: timeouts.unwrap_or_default(),
+        tls: tls.unwrap_or_default(),
     })
 }
 
-/// A base URL that this version can reach, and may reach as it is written.
+/// `tls` below an upstream; it means nothing where no URL is `https`.
+fn upstream_tls(table: &mut Table<'_>, encrypted: bool) -> Option<UpstreamTls> {
+    let Some(field) = table.take("tls") else {
+        return Some(UpstreamTls::default());
+    };
+    if !encrypted {
+        field.report(Problem::TlsIdle {
+            needs: "an https:// URL",
+        });
+    }
+    field.table().and_then(tls::upstream)
+}
+
+/// A base URL that may be reached as it is written.
 fn base_url(field: &Field<'_>, insecure: Option<bool>) -> Option<At<BaseUrl>> {
     field.parsed_at(|text| {
         let url = parse_url(text)?;
-        if url.tls {
-            return Err(Problem::NotYet(NotYet::UpstreamTls));
-        }
         // A faulty `insecure` has been reported, and is not reported again here.
-        if url.loopback || insecure.unwrap_or(true) {
+        if url.base.tls || url.loopback || insecure.unwrap_or(true) {
             return Ok(url.base);
         }
         Err(Problem::UrlCleartext)

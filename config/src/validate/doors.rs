@@ -20,6 +20,9 @@ pub(super) fn check(
     }
     if let Some(admin) = &admin {
         report_taken(document, &admin.listen, listen);
+        if admin.tls.is_none() && !admin.listen.value.ip().to_canonical().is_loopback() {
+            document.report(&admin.listen.place, Problem::AdminCleartext);
+        }
     }
     let (server, admin) = (server?, admin?);
     let listen = server.listen.into_iter().map(|door| door.value).collect();
@@ -27,12 +30,14 @@ pub(super) fn check(
         listen,
         workers: server.workers,
         io: server.io,
+        tls: server.tls,
     };
     Some((
         server,
         Admin {
             listen: admin.listen.value,
             token: admin.token,
+            tls: admin.tls,
         },
     ))
 }

@@ -86,6 +86,7 @@ fn build_providers(
                 api_keys: written.api_keys,
                 timeouts: written.timeouts.over(timeouts),
                 cancel_stops_billing: written.cancel_stops_billing,
+                tls: written.tls,
             })
         })
         .collect()

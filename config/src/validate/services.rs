@@ -55,6 +55,7 @@ pub(super) fn build(
                 meter: written.meter,
                 price: written.price,
                 timeouts: written.timeouts.over(timeouts),
+                tls: written.tls,
             })
         })
         .collect()

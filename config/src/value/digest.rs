@@ -1,4 +1,6 @@
-//! SHA-256 digests in hexadecimal. The key itself never stands in the file.
+//! What keys are looked up by: SHA-256 digests. The key itself never stands in the file.
+
+use sha2::{Digest, Sha256};
 
 use crate::fault::Problem;
 
@@ -22,6 +24,23 @@ const fn nibble(digit: u8) -> Result<u8, Problem> {
         b'A'..=b'F' => Ok(digit - b'A' + 10),
         _ => Err(Problem::DigestMalformed),
     }
+}
+
+/// The subject of a client's certificate as RFC 4514 writes it: `"CN=build-bot,O=acme"`.
+pub(crate) fn parse_subject(text: &str) -> Result<[u8; 32], Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::SecretEmpty);
+    }
+    Ok(subject_digest(text))
+}
+
+/// What stands for a certificate's subject among the digests of keys. It begins with a byte
+/// that no header field can carry, so nobody who sends a key can be taken for a certificate.
+pub fn subject_digest(subject: &str) -> [u8; 32] {
+    let mut sha256 = Sha256::new();
+    sha256.update(b"\0subject\0");
+    sha256.update(subject.as_bytes());
+    sha256.finalize().into()
 }
 
 #[cfg(test)]

@@ -14,8 +14,6 @@ use crate::value::parse_prefix;
 /// A base URL as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WrittenUrl {
-    /// Whether it says `https`.
-    pub(crate) tls: bool,
     /// Whether what is sent stays on this machine.
     pub(crate) loopback: bool,
     /// The rest of it.
@@ -76,12 +74,23 @@ pub(crate) fn parse_url(text: &str) -> Result<WrittenUrl, Problem> {
         port,
         path,
         authority: authority.into(),
-    };
-    Ok(WrittenUrl {
         tls,
-        loopback,
-        base,
-    })
+    };
+    Ok(WrittenUrl { loopback, base })
+}
+
+/// A host name or an address, as a certificate has it.
+pub(crate) fn parse_server_name(text: &str) -> Result<Box<str>, Problem> {
+    let wrong = Problem::UrlMalformed {
+        what: UrlPart::Host,
+    };
+    match parse_host(Host::Plain(text)) {
+        Some((name, _)) => Ok(name.into()),
+        None => match text.parse::<Ipv6Addr>() {
+            Ok(address) => Ok(address.to_string().into()),
+            Err(_) => Err(wrong),
+        },
+    }
 }
 
 /// An `http` or `https` URL that can stand between the angle brackets of a `link` field.

@@ -58,8 +58,20 @@ const SHAPE: &[Case] = &[
         "2:11 server.workers: is a date or time, not a whole",
     ),
     (
-        "[server.tls]",
-        "1:1 server.tls: TLS is not available yet; terminate it in front, remove",
+        "[server.tls]\ncertificate = 'c'\nprivate_key = ''",
+        "3:15 server.tls.private_key: the value is not the path of a file; write it as in",
+    ),
+    (
+        "[server.tls]\ncertificate = 'c'\nprivate_key = 'k'\nclient_auth = 'optional'",
+        "4:15 server.tls.client_auth: has no effect without client_ca; add client_ca",
+    ),
+    (
+        "[admin]\nlisten = '0.0.0.0:8081'",
+        "2:10 admin.listen: '0.0.0.0:8081' can be reached from other machines; name a",
+    ),
+    (
+        "[[tenants.t.keys]]\nname = 'k'",
+        "1:1 tenants.t.keys[0]: must have either sha256 or subject; write sha256",
     ),
     (
         "[store]\npath = '/x'",
@@ -163,8 +175,8 @@ const PROVIDERS: &[Case] = &[
         "3:12 providers.p.base_url: 'http://a' leaves this machine in the clear",
     ),
     (
-        "base_url = 'https://a'",
-        "3:12 providers.p.base_url: TLS towards upstreams is not available yet",
+        "base_url = 'http://127.0.0.1'\ntls = { ca = 'c' }",
+        "4:7 providers.p.tls: has no effect without an https:// URL; add an https",
     ),
     (
         "base_url = 'a:80'",
@@ -341,7 +353,7 @@ const TENANTS: &[Case] = &[
     ),
     (
         "[[tenants.a.keys]]\nname = 'k'",
-        "1:1 tenants.a.keys[0].sha256: is missing",
+        "1:1 tenants.a.keys[0]: must have either sha256 or subject; write",
     ),
     (
         "[plans.p]\nmodels = ['m']",

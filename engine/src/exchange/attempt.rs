@@ -363,7 +363,7 @@ const fn is_interim(status: u16) -> bool {
 /// Why a read from a provider came to nothing.
 pub(super) fn cause_of(broken: Broken) -> Cause {
     match broken {
-        Broken::Closed => Cause::Closed,
+        Broken::Closed | Broken::Unannounced => Cause::Closed,
         Broken::Reset => Cause::Reset,
         Broken::Cut(cut) => cause_of_cut(cut),
     }

@@ -82,6 +82,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) progress: Progress,
     /// The snapshot this request sees from its first byte to its last.
     pub(crate) live: Rc<InForce>,
+    /// What the subject of the client's certificate is looked up by, where it showed one.
+    pub(crate) shown: Option<[u8; 32]>,
     pub(crate) facts: Facts,
 }
 
@@ -173,7 +175,7 @@ impl<'a> Exchange<'a> {
             worker,
             client,
             presence,
-            ..
+            shown,
         } = connection;
         let live = worker.live();
         Self {
@@ -184,6 +186,7 @@ impl<'a> Exchange<'a> {
             outlet,
             progress: Progress::default(),
             live,
+            shown: *shown,
             facts,
         }
     }

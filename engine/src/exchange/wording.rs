@@ -185,6 +185,7 @@ const fn upstream_sentence(failure: &AttemptFailure) -> &'static str {
         (_, Cause::Stopped) => "The gateway is stopping and could not finish the request.",
         (Stage::Connect, Cause::TimedOut) => "The provider could not be reached in time.",
         (_, Cause::TimedOut) => "The provider did not answer in time.",
+        (_, Cause::Untrusted) => "The provider could not be reached securely.",
         (Stage::Connect, _) => "The provider could not be reached.",
         (_, Cause::Malformed) => "The provider's answer could not be understood.",
         _ => "The connection to the provider broke before it answered.",

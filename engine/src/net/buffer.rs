@@ -10,11 +10,12 @@ use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
-/// The ordinary block: a head, a short body, or one read of a stream. Sixteen KiB is
-/// what a TLS record holds and four times what most answers need.
-pub(crate) const BLOCK_BYTES: usize = 16 * 1024;
+/// The ordinary block: a head, a short body, or one read of a stream. The longest of TLS
+/// records fits into it (18,437 bytes, RFC 5246 §6.2.3), and it is four times what most
+/// answers need.
+pub(crate) const BLOCK_BYTES: usize = 20 * 1024;
 
-/// Sizes a block may have; each is four times the one before.
+/// Sizes a block may have; each is about four times the one before.
 const SIZES: [usize; 5] = [
     BLOCK_BYTES,
     64 * 1024,

@@ -14,6 +14,7 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 
 use super::deadline::{Action, Cut, Watch};
+use super::stream::Seal;
 
 /// What is known of a client whose exchange is waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +38,13 @@ pub(crate) struct ClientWatch {
     upstream: RefCell<Option<Rc<Watch>>>,
     /// Asked once when the client half-closes: sends a byte that a gone client resets.
     probe: Cell<Option<&'static [u8]>>,
+    /// What the probe is sent through.
+    seal: Option<Rc<Seal>>,
 }
 
 impl ClientWatch {
     /// A client that is there.
-    pub(crate) fn new(fd: RawFd) -> Rc<Self> {
+    pub(crate) fn new(fd: RawFd, seal: Option<Rc<Seal>>) -> Rc<Self> {
         Rc::new(Self {
             fd,
             presence: Cell::new(Presence::There),
@@ -49,6 +52,7 @@ impl ClientWatch {
             listed: Cell::new(false),
             upstream: RefCell::new(None),
             probe: Cell::new(None),
+            seal,
         })
     }
 
@@ -73,18 +77,28 @@ impl ClientWatch {
         } else if events & libc::POLLRDHUP != 0 && self.presence.get() == Presence::There {
             self.presence.set(Presence::HalfClosed);
             if let Some(bytes) = self.probe.take() {
-                // SAFETY: `bytes` is a static slice; `fd` is open while the exchange waits.
-                // A full socket buffer loses the probe, which is only a probe.
-                unsafe {
-                    libc::send(
-                        self.fd,
-                        bytes.as_ptr().cast(),
-                        bytes.len(),
-                        libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-                    )
-                };
+                match &self.seal {
+                    Some(seal) => seal.say_now(self.fd, bytes),
+                    // A full socket loses the probe, which is only a probe.
+                    None => drop(send_now(self.fd, bytes)),
+                }
             }
         }
+    }
+}
+
+/// Sends what the kernel takes at once; where that is only a part of it, the connection ends,
+/// for nobody could make sense of what follows. Says whether it took anything.
+pub(super) fn send_now(fd: RawFd, bytes: &[u8]) -> bool {
+    // SAFETY: `bytes` is a valid slice and `fd` the open descriptor of the caller's connection;
+    // the call keeps neither.
+    unsafe {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        let sent = libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags);
+        if usize::try_from(sent).is_ok_and(|sent| 0 < sent && sent < bytes.len()) {
+            libc::shutdown(fd, libc::SHUT_RDWR);
+        }
+        sent > 0
     }
 }
 
@@ -196,7 +210,7 @@ mod tests {
         let (server_side, client_side) = pair();
         let (provider, _) = pair();
         let hangups = Hangups::new();
-        let client = ClientWatch::new(server_side.as_raw_fd());
+        let client = ClientWatch::new(server_side.as_raw_fd(), None);
         let upstream = Watch::new(provider.as_raw_fd(), &Deadlines::new());
         hangups.watch(
             &client,

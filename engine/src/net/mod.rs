@@ -35,5 +35,5 @@ pub(crate) use hangup::{ClientWatch, Hangups};
 pub(crate) use listener::Listener;
 pub(crate) use mailbox::Mailbox;
 pub use runtime::{IoKind, IoReport};
-pub(crate) use stream::{Reader, Stream, Writer};
+pub(crate) use stream::{Reader, Stream, Unshaken, Writer};
 pub(crate) use task::{both, sleep, spawn};

@@ -4,6 +4,8 @@
 //! repeated until every byte is with the kernel. An operation that our side ended
 //! says why through its [`Watch`]; see [`Broken`].
 
+mod sealed;
+
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -22,6 +24,8 @@ use super::buffer::{Buffer, Buffers};
 use super::deadline::{Action, Cut, Deadlines, Watch};
 use super::hangup::poll_now;
 use super::task::within;
+use sealed::Opening;
+pub(crate) use sealed::{Seal, Unshaken};
 
 /// How long a connection may be quiet before it gives its block back. Longer than the
 /// pauses of a busy client, so that busy connections never pay for it.
@@ -34,6 +38,8 @@ pub(crate) enum Broken {
     Closed,
     /// The peer reset the connection, or the network did.
     Reset,
+    /// The peer closed without the word that TLS has for it: something may be missing.
+    Unannounced,
     /// Our side ended it.
     Cut(Cut),
 }
@@ -54,6 +60,7 @@ impl Stream {
         let reader = Reader {
             half: read_half,
             watch: Watch::new(fd, deadlines),
+            opening: None,
         };
         let gather = Some(Box::new(Gather::EMPTY));
         let writer = Writer {
@@ -61,18 +68,27 @@ impl Stream {
             watch: Watch::new(fd, deadlines),
             sent: 0,
             gather,
+            seal: None,
         };
         Self { reader, writer }
     }
 
     /// The descriptor, for looking at the socket; it stays the stream's.
     pub(crate) fn fd(&self) -> RawFd {
-        self.reader.half.0.as_ref().raw_fd()
+        self.reader.fd()
     }
 
     /// Whether the peer has neither sent anything that was not read, nor closed. Costs a system
     /// call, and is worth it: see where it is asked.
     pub(crate) fn is_quiet(&self) -> bool {
+        if self
+            .reader
+            .opening
+            .as_ref()
+            .is_some_and(|opening| opening.holds_something())
+        {
+            return false;
+        }
         let events = libc::POLLIN | libc::POLLRDHUP;
         !poll_now(&mut [libc::pollfd {
             fd: self.fd(),
@@ -136,6 +152,8 @@ pub(crate) async fn connect(
 pub(crate) struct Reader {
     half: OwnedReadHalf<TcpStream>,
     watch: Rc<Watch>,
+    /// Boxed: most connections have none, and idle ones are many.
+    opening: Option<Box<Opening>>,
 }
 
 impl Reader {
@@ -144,16 +162,21 @@ impl Reader {
         &self.watch
     }
 
+    fn fd(&self) -> RawFd {
+        self.half.0.as_ref().raw_fd()
+    }
+
     /// Reads once behind what the block holds; at least one byte, or why not. The block must
     /// have room.
     pub(crate) async fn read(&mut self, block: &mut Buffer) -> Result<usize, Broken> {
-        let held = block.len();
-        debug_assert!(block.room() > 0, "a read needs room");
-        let bytes = std::mem::take(&mut **block);
-        let end = bytes.capacity();
-        let (result, slice) = self.half.read(bytes.slice_mut(held..end)).await;
-        **block = slice.into_inner();
-        self.outcome(result)
+        if self.opening.is_some() {
+            return self.read_sealed(block).await;
+        }
+        self.read_socket(block).await
+    }
+
+    async fn read_socket(&mut self, block: &mut Buffer) -> Result<usize, Broken> {
+        receive(&mut self.half, &self.watch, block).await
     }
 
     /// Waits for the first bytes of the next request. `None` when none have come for a while:
@@ -162,6 +185,17 @@ impl Reader {
     /// # Errors
     /// `Broken::Cut(Cut::Deadline)` after `limit`, or `Cut::Drain`.
     pub(crate) async fn read_idle(
+        &mut self,
+        limit: Duration,
+        buffers: &Rc<Buffers>,
+    ) -> Result<Option<Buffer>, Broken> {
+        if self.opening.is_some() {
+            return self.read_sealed_idle(limit, buffers).await;
+        }
+        self.read_socket_idle(limit, buffers).await
+    }
+
+    async fn read_socket_idle(
         &mut self,
         limit: Duration,
         buffers: &Rc<Buffers>,
@@ -188,7 +222,7 @@ impl Reader {
         {
             return Ok(None);
         }
-        self.outcome(result).map(|_| Some(block))
+        received(result, &self.watch).map(|_| Some(block))
     }
 
     /// Waits until there is something to read, holding nothing, for what is left of `limit`.
@@ -214,14 +248,29 @@ impl Reader {
         let socket = unsafe { &*self.half.0.get() };
         socket.readable(false).await.map_err(|_| Broken::Reset)
     }
+}
 
-    fn outcome(&self, result: io::Result<usize>) -> Result<usize, Broken> {
-        match (result, self.watch.cut()) {
-            (Ok(count), _) if count > 0 => Ok(count),
-            (_, Some(cut)) => Err(Broken::Cut(cut)),
-            (Ok(_), None) => Err(Broken::Closed),
-            (Err(_), None) => Err(Broken::Reset),
-        }
+/// Reads once from the socket behind what the block holds.
+async fn receive(
+    half: &mut OwnedReadHalf<TcpStream>,
+    watch: &Watch,
+    block: &mut Buffer,
+) -> Result<usize, Broken> {
+    let held = block.len();
+    debug_assert!(block.room() > 0, "a read needs room");
+    let bytes = std::mem::take(&mut **block);
+    let end = bytes.capacity();
+    let (result, slice) = half.read(bytes.slice_mut(held..end)).await;
+    **block = slice.into_inner();
+    received(result, watch)
+}
+
+fn received(result: io::Result<usize>, watch: &Watch) -> Result<usize, Broken> {
+    match (result, watch.cut()) {
+        (Ok(count), _) if count > 0 => Ok(count),
+        (_, Some(cut)) => Err(Broken::Cut(cut)),
+        (Ok(_), None) => Err(Broken::Closed),
+        (Err(_), None) => Err(Broken::Reset),
     }
 }
 
@@ -232,6 +281,7 @@ pub(crate) struct Writer {
     /// Bytes given to the kernel since the connection was made.
     sent: u64,
     gather: Option<Box<Gather>>,
+    seal: Option<Rc<Seal>>,
 }
 
 impl Writer {
@@ -247,12 +297,26 @@ impl Writer {
 
     /// Tells the peer that nothing more will come; reading goes on.
     pub(crate) async fn close(&mut self) {
+        if let Some(seal) = self.seal.clone() {
+            self.close_sealed(&seal).await;
+        }
         // A peer that is gone already does not need to be told.
         let _ = self.half.shutdown().await;
     }
 
     /// Sends a range of the block, whole.
     pub(crate) async fn write(
+        &mut self,
+        block: &mut Buffer,
+        range: Range<usize>,
+    ) -> Result<(), Broken> {
+        if let Some(seal) = self.seal.clone() {
+            return self.write_sealed(&seal, block, range).await;
+        }
+        self.write_socket(block, range).await
+    }
+
+    async fn write_socket(
         &mut self,
         block: &mut Buffer,
         range: Range<usize>,
@@ -275,6 +339,9 @@ impl Writer {
         body: &mut Buffer,
         range: Range<usize>,
     ) -> Result<(), Broken> {
+        if let Some(seal) = self.seal.clone() {
+            return self.write_both_sealed(&seal, head, body, range).await;
+        }
         let head_len = head.len();
         let total = head_len + range.len();
         let mut gather = self
@@ -294,9 +361,11 @@ impl Writer {
         if sent == total {
             return Ok(());
         }
-        self.write(head, sent.min(head_len)..head_len).await?;
+        self.write_socket(head, sent.min(head_len)..head_len)
+            .await?;
         let of_body = sent.saturating_sub(head_len);
-        self.write(body, range.start + of_body..range.end).await
+        self.write_socket(body, range.start + of_body..range.end)
+            .await
     }
 
     fn outcome(&mut self, result: io::Result<usize>) -> Result<usize, Broken> {

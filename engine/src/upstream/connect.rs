@@ -7,11 +7,43 @@ use std::time::Duration;
 use super::failure::{AttemptFailure, Cause};
 use super::origin::Origin;
 use super::pool::Connection;
-use crate::net::stream;
+use crate::net::stream::{self, Broken};
+use crate::net::{Stream, Unshaken};
+use crate::tls::session::Session;
 use crate::worker::Worker;
 
 /// Addresses of one origin that one attempt tries.
 const ADDRESSES_TRIED_MAX: usize = 3;
+
+/// Goes through the handshake where the origin wants one. Nothing has been sent that a retry
+/// would repeat.
+async fn secured(
+    worker: &Worker,
+    origin: &Origin,
+    mut stream: Stream,
+    limit: Duration,
+) -> Result<Stream, Cause> {
+    let Some(secure) = origin.secure.load_full() else {
+        return Ok(stream);
+    };
+    let session = match Session::connect(&secure.config, secure.name.clone()) {
+        Ok(session) => session,
+        Err(fault) => return Err(untrusted(origin, &fault)),
+    };
+    // Boxed: rare, and every exchange would carry the room for it.
+    let shaken = Box::pin(stream.shake_hands(session, limit, &worker.buffers)).await;
+    match shaken {
+        Ok(()) => Ok(stream),
+        Err(Unshaken::Refused(fault)) => Err(untrusted(origin, &fault)),
+        Err(Unshaken::Broken(Broken::Cut(_))) => Err(Cause::TimedOut),
+        Err(Unshaken::Broken(_)) => Err(Cause::Untrusted),
+    }
+}
+
+fn untrusted(origin: &Origin, fault: &rustls::Error) -> Cause {
+    tracing::warn!(origin = %origin.name, %fault, "TLS towards an upstream did not come about");
+    Cause::Untrusted
+}
 
 /// A connection to send one request on. `fresh` asks for a new one, after a kept one turned
 /// out to be dead: its companions are likely to be dead too.
@@ -31,7 +63,16 @@ pub(crate) async fn connect(
         };
         // Boxed: a timer takes a kilobyte, which every exchange would carry for what is rare.
         match Box::pin(stream::connect(address, limit, &worker.deadlines)).await {
-            Ok(stream) => return Ok(Connection::new(stream, origin, worker.index())),
+            Ok(stream) => {
+                let acknowledged = stream.acknowledged().unwrap_or(0);
+                match secured(worker, origin, stream, limit).await {
+                    Ok(stream) => {
+                        let index = worker.index();
+                        return Ok(Connection::new(stream, acknowledged, origin, index));
+                    }
+                    Err(why) => cause = why,
+                }
+            }
             Err(fault) => {
                 tracing::debug!(origin = %origin.name, %address, %fault, "connect failed");
                 cause = match fault.kind() {

@@ -44,6 +44,8 @@ pub enum Cause {
     Closed,
     /// The provider reset the connection.
     Reset,
+    /// TLS did not come about: it is not who it should be, or will not have us.
+    Untrusted,
     /// What came is not an answer by the rules of HTTP.
     Malformed,
     /// The client went away.
@@ -56,12 +58,13 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoAddress,
         Self::Unreachable,
         Self::TimedOut,
         Self::Closed,
         Self::Reset,
+        Self::Untrusted,
         Self::Malformed,
         Self::ClientGone,
         Self::Stopped,
@@ -76,6 +79,7 @@ impl Cause {
             Self::TimedOut => "timed_out",
             Self::Closed => "closed",
             Self::Reset => "reset",
+            Self::Untrusted => "untrusted",
             Self::Malformed => "malformed",
             Self::ClientGone => "client_gone",
             Self::Stopped => "stopped",

@@ -11,11 +11,14 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use crossbeam_utils::CachePadded;
-use tollring_config::BaseUrl;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tollring_config::{BaseUrl, UpstreamTls};
 
 use crate::counters::Counter;
+use crate::tls::Keys;
 
 /// Addresses of one name that are used; a name with more is a round robin of its own.
 const ADDRESSES_MAX: usize = 16;
@@ -32,6 +35,9 @@ pub struct Origin {
     host: Box<str>,
     port: u16,
     addresses: ArcSwap<Vec<SocketAddr>>,
+    /// How it is reached by TLS; absent: in the clear. Of the latest snapshot: what a renewed
+    /// file says counts at once.
+    pub(crate) secure: ArcSwapOption<Secure>,
     next: AtomicUsize,
     /// What each worker counts of its connections here.
     pub pools: Box<[CachePadded<PoolCounters>]>,
@@ -97,10 +103,37 @@ pub(crate) struct Origins {
     known: Mutex<Known>,
 }
 
+/// What makes two origins different: a connection made for one is never used for another.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Place {
+    host: Box<str>,
+    port: u16,
+    tls: Option<UpstreamTls>,
+}
+
+/// How an origin is reached by TLS.
+pub(crate) struct Secure {
+    pub(crate) config: Arc<ClientConfig>,
+    /// The name its certificate must have.
+    pub(crate) name: ServerName<'static>,
+}
+
+fn secure(url: &BaseUrl, tls: &UpstreamTls, keys: &Keys) -> Option<Secure> {
+    // Keys were read for every way of the same snapshot.
+    let config = keys.clients.get(tls).filter(|_| url.tls)?;
+    let name = tls.server_name.as_ref().unwrap_or(&url.host);
+    // What `config` takes for a host is an address or a name.
+    let name = ServerName::try_from(name.to_string()).ok()?;
+    Some(Secure {
+        config: Arc::clone(config),
+        name,
+    })
+}
+
 #[derive(Default)]
 struct Known {
     list: Vec<Arc<Origin>>,
-    by_place: HashMap<(Box<str>, u16), OriginId>,
+    by_place: HashMap<Place, OriginId>,
 }
 
 impl Origins {
@@ -112,33 +145,52 @@ impl Origins {
         }
     }
 
-    /// The origin of a URL, resolved once when it is new. May block on the resolver.
-    pub(crate) fn find(&self, url: &BaseUrl) -> Arc<Origin> {
-        let place = (url.host.clone(), url.port);
+    /// The origin of a URL, resolved once when it is new. May block on the resolver. What it
+    /// believes and shows is as it was read just now.
+    pub(crate) fn find(&self, url: &BaseUrl, tls: &UpstreamTls, keys: &Keys) -> Arc<Origin> {
+        let place = Place {
+            host: url.host.clone(),
+            port: url.port,
+            tls: url.tls.then(|| tls.clone()),
+        };
         let known = self.lock();
-        if let Some(id) = known.by_place.get(&place) {
-            return Arc::clone(&known.list[id.0]);
-        }
+        let id = known.by_place.get(&place);
+        let origin = id.map(|id| Arc::clone(&known.list[id.0]));
         drop(known);
         // Not under the lock: the refresher and the statistics want it too.
-        self.add(place)
+        let origin = origin.unwrap_or_else(|| self.add(place));
+        origin.secure.store(secure(url, tls, keys).map(Arc::new));
+        origin
     }
 
-    fn add(&self, place: (Box<str>, u16)) -> Arc<Origin> {
+    fn add(&self, place: Place) -> Arc<Origin> {
         let mut known = self.lock();
         let id = OriginId(known.list.len());
-        let (host, port) = place.clone();
+        let Place { host, port, .. } = place.clone();
         let bracketed = if host.contains(':') {
             format!("[{host}]")
         } else {
             host.to_string()
         };
+        let mut name = format!("{bracketed}:{port}");
+        let alike = |known: &Known| {
+            known
+                .list
+                .iter()
+                .filter(|other| *other.host == *host && other.port == port)
+                .count()
+        };
+        // One place may be reached in several ways, and figures have to be told apart.
+        if let twins @ 1.. = alike(&known) {
+            name.push_str(&format!("#{}", twins + 1));
+        }
         let origin = Arc::new(Origin {
             id,
-            name: format!("{bracketed}:{port}").into(),
+            name: name.into(),
             host,
             port,
             addresses: ArcSwap::default(),
+            secure: ArcSwapOption::default(),
             next: AtomicUsize::new(0),
             pools: (0..self.workers).map(|_| CachePadded::default()).collect(),
         });
@@ -184,15 +236,20 @@ mod tests {
             port,
             path: "".into(),
             authority,
+            tls: false,
         }
+    }
+
+    fn find(origins: &Origins, url: &BaseUrl) -> Arc<Origin> {
+        origins.find(url, &UpstreamTls::default(), &Keys::none())
     }
 
     #[test]
     fn an_origin_keeps_its_number() {
         let origins = Origins::new(1);
-        let first = origins.find(&url("127.0.0.1", 80));
-        let other = origins.find(&url("127.0.0.1", 81));
-        let again = origins.find(&url("127.0.0.1", 80));
+        let first = find(&origins, &url("127.0.0.1", 80));
+        let other = find(&origins, &url("127.0.0.1", 81));
+        let again = find(&origins, &url("127.0.0.1", 80));
         assert_eq!(first.id, again.id);
         assert_ne!(first.id, other.id);
         assert_eq!(origins.all().len(), 2);
@@ -200,14 +257,14 @@ mod tests {
 
     #[test]
     fn a_literal_address_is_its_own_answer() {
-        let origin = Origins::new(1).find(&url("::1", 8080));
+        let origin = find(&Origins::new(1), &url("::1", 8080));
         assert_eq!(origin.address(), Some("[::1]:8080".parse().unwrap()));
         assert_eq!(&*origin.name, "[::1]:8080");
     }
 
     #[test]
     fn a_name_that_fails_to_resolve_keeps_what_it_had() {
-        let origin = Origins::new(1).find(&url("does-not-exist.invalid", 80));
+        let origin = find(&Origins::new(1), &url("does-not-exist.invalid", 80));
         assert_eq!(origin.address(), None);
         let good: SocketAddr = "127.0.0.1:80".parse().unwrap();
         origin.addresses.store(Arc::new(vec![good]));

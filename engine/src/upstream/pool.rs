@@ -30,9 +30,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection just made.
-    pub(crate) fn new(stream: Stream, origin: &Arc<Origin>, worker: usize) -> Self {
-        let acknowledged_at_start = stream.acknowledged().unwrap_or(0);
+    /// A connection just made, of which the peer's system had acknowledged that much before
+    /// anything was sent.
+    pub(crate) fn new(
+        stream: Stream,
+        acknowledged_at_start: u64,
+        origin: &Arc<Origin>,
+        worker: usize,
+    ) -> Self {
         let counters = &origin.pools[worker];
         counters.open.add(1);
         counters.opened_total.add(1);

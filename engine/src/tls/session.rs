@@ -1,0 +1,399 @@
+//! One connection's TLS: opens what came, seals what leaves.
+//!
+//! A state machine over rustls' unbuffered interface, so that where bytes wait is ours to
+//! say. Ciphertext is decrypted where it lies and copied once, to where it is wanted;
+//! what is sealed is written once, to where it leaves from. Records that the protocol
+//! itself wants to send (a handshake's, tickets, alerts) wait in [`Session::leaving`] and
+//! go before anything else.
+
+use std::sync::Arc;
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+    WriteTraffic,
+};
+use rustls::{ClientConfig, Error, ProtocolVersion, ServerConfig};
+
+/// The most content of one record (RFC 8446 §5.1).
+pub(crate) const RECORD_CONTENT_MAX: usize = 16 * 1024;
+
+/// What sealing adds to the content of a record at the most: header, nonce and tag of
+/// TLS 1.2, or header, type and tag of TLS 1.3, and something to spare.
+const RECORD_OVERHEAD: usize = 64;
+
+/// Which end of a connection we are.
+enum Side {
+    Server(Box<UnbufferedServerConnection>),
+    Client(Box<UnbufferedClientConnection>),
+}
+
+/// One connection's TLS.
+pub(crate) struct Session {
+    side: Side,
+    leaving: Vec<u8>,
+    /// Content that was opened and found no room yet.
+    opened: Vec<u8>,
+}
+
+/// What came of looking at what arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// The handshake is over, and so is what arrived.
+    Ready,
+    /// More must arrive.
+    NeedMore,
+    /// There is content.
+    Content,
+    /// The peer said that nothing more will come.
+    Closed,
+}
+
+impl Session {
+    /// The end that clients connect to.
+    ///
+    /// # Errors
+    /// When the configuration and the library do not agree.
+    pub(crate) fn accept(config: &Arc<ServerConfig>) -> Result<Self, Error> {
+        let side = UnbufferedServerConnection::new(Arc::clone(config))?;
+        Ok(Self::new(Side::Server(Box::new(side))))
+    }
+
+    /// The end that connects to `name`, whose certificate must have it.
+    ///
+    /// # Errors
+    /// When the configuration and the library do not agree.
+    pub(crate) fn connect(
+        config: &Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Self, Error> {
+        let side = UnbufferedClientConnection::new(Arc::clone(config), name)?;
+        Ok(Self::new(Side::Client(Box::new(side))))
+    }
+
+    fn new(side: Side) -> Self {
+        Self {
+            side,
+            leaving: Vec::new(),
+            opened: Vec::new(),
+        }
+    }
+
+    /// The records that must leave before anything else; whoever sends them clears this.
+    pub(crate) fn leaving(&mut self) -> &mut Vec<u8> {
+        &mut self.leaving
+    }
+
+    /// Whether the peer waits for what is leaving although the handshake is over: a server's
+    /// tickets can wait for its first answer, and so can a client's last words for its first
+    /// request; but a server of TLS 1.2 ends the handshake itself.
+    pub(crate) fn waits_to_be_heard(&self) -> bool {
+        match &self.side {
+            Side::Server(side) => side.protocol_version() == Some(ProtocolVersion::TLSv1_2),
+            Side::Client(_) => false,
+        }
+    }
+
+    /// Whether the handshake goes on.
+    pub(crate) fn is_shaking(&self) -> bool {
+        match &self.side {
+            Side::Server(side) => side.is_handshaking(),
+            Side::Client(side) => side.is_handshaking(),
+        }
+    }
+
+    /// The peer's certificate, where it showed one that was believed.
+    pub(crate) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
+        let chain = match &self.side {
+            Side::Server(side) => side.peer_certificates(),
+            Side::Client(side) => side.peer_certificates(),
+        };
+        chain?.first()
+    }
+
+    /// Whether there is content that found no room yet.
+    pub(crate) fn holds_content(&self) -> bool {
+        !self.opened.is_empty()
+    }
+
+    /// Looks at what arrived, until there is content, or nothing more to look at. Content is
+    /// appended to `content` as far as its capacity goes; the rest waits. Returns how many
+    /// bytes of `sealed` are used up, and what came of it.
+    ///
+    /// # Errors
+    /// When the peer broke the protocol, or is not believed. What it is to be told is in
+    /// [`Session::leaving`].
+    pub(crate) fn open(
+        &mut self,
+        sealed: &mut [u8],
+        content: &mut Vec<u8>,
+    ) -> (usize, Result<Opened, Error>) {
+        let before = content.len();
+        take_room(&mut self.opened, content);
+        if content.len() > before {
+            return (0, Ok(Opened::Content));
+        }
+        let mut used = 0;
+        loop {
+            let arrived = &mut sealed[used..];
+            let mut room = Room {
+                content,
+                opened: &mut self.opened,
+                leaving: &mut self.leaving,
+            };
+            let (discard, turn) = match &mut self.side {
+                Side::Server(side) => advance(side.process_tls_records(arrived), &mut room),
+                Side::Client(side) => advance(side.process_tls_records(arrived), &mut room),
+            };
+            used += discard;
+            match turn {
+                Ok(Turn::Again) => {}
+                Ok(Turn::Ended(_)) if content.len() > before => return (used, Ok(Opened::Content)),
+                Ok(Turn::Ended(ended)) => return (used, Ok(ended)),
+                // Content that came before the fault is not the fault's to take away.
+                Err(_) if content.len() > before => return (used, Ok(Opened::Content)),
+                Err(fault) => {
+                    self.say_why();
+                    return (used, Err(fault));
+                }
+            }
+            // One record's content at a time may overflow; more than that has to wait.
+            let is_full = content.len() > before && content.len() == content.capacity();
+            if !self.opened.is_empty() || is_full {
+                return (used, Ok(Opened::Content));
+            }
+        }
+    }
+
+    /// Collects the alert that goes with a fault (RFC 8446 §6.2).
+    fn say_why(&mut self) {
+        for _ in 0..4 {
+            let mut content = Vec::new();
+            let mut opened = Vec::new();
+            let mut room = Room {
+                content: &mut content,
+                opened: &mut opened,
+                leaving: &mut self.leaving,
+            };
+            let nothing = &mut [];
+            let (_, turn) = match &mut self.side {
+                Side::Server(side) => advance(side.process_tls_records(nothing), &mut room),
+                Side::Client(side) => advance(side.process_tls_records(nothing), &mut room),
+            };
+            if !matches!(turn, Ok(Turn::Again)) {
+                return;
+            }
+        }
+    }
+
+    /// Seals content of at most [`RECORD_CONTENT_MAX`] bytes behind what `out` holds, after
+    /// whatever must leave before it.
+    ///
+    /// # Errors
+    /// When the handshake is not over, or the keys are used up.
+    pub(crate) fn seal(&mut self, content: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.write(out, content.len() + RECORD_OVERHEAD, |traffic, room| {
+            traffic.encrypt(content, room)
+        })
+    }
+
+    /// Seals the word that nothing more will come (RFC 8446 §6.1).
+    ///
+    /// # Errors
+    /// As [`Session::seal`].
+    pub(crate) fn seal_close(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.write(out, RECORD_OVERHEAD, |traffic, room| {
+            traffic.queue_close_notify(room)
+        })
+    }
+
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        room: usize,
+        mut record: impl FnMut(&mut dyn Traffic, &mut [u8]) -> Result<usize, EncryptError>,
+    ) -> Result<(), Error> {
+        let nothing = &mut [];
+        let mut leaving = std::mem::take(&mut self.leaving);
+        let result = loop {
+            let turn = match &mut self.side {
+                Side::Server(side) => traffic(
+                    side.process_tls_records(nothing),
+                    &mut leaving,
+                    out,
+                    room,
+                    &mut record,
+                ),
+                Side::Client(side) => traffic(
+                    side.process_tls_records(nothing),
+                    &mut leaving,
+                    out,
+                    room,
+                    &mut record,
+                ),
+            };
+            match turn {
+                Ok(true) => break Ok(()),
+                Ok(false) => {}
+                Err(fault) => break Err(fault),
+            }
+        };
+        leaving.clear();
+        self.leaving = leaving;
+        result
+    }
+}
+
+/// Where the pieces of a record go.
+struct Room<'a> {
+    content: &'a mut Vec<u8>,
+    opened: &'a mut Vec<u8>,
+    leaving: &'a mut Vec<u8>,
+}
+
+/// What one turn of the state machine came to.
+enum Turn {
+    Again,
+    Ended(Opened),
+}
+
+/// Takes one step, and says how many bytes of what arrived it used up.
+fn advance<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    room: &mut Room<'_>,
+) -> (usize, Result<Turn, Error>) {
+    let mut discard = status.discard;
+    let state = match status.state {
+        Ok(state) => state,
+        Err(fault) => return (discard, Err(fault)),
+    };
+    let turn = match state {
+        ConnectionState::ReadTraffic(mut traffic) => match traffic.next_record() {
+            Some(Ok(record)) => {
+                discard += record.discard;
+                place(record.payload, room);
+                Ok(Turn::Again)
+            }
+            Some(Err(fault)) => Err(fault),
+            None => Ok(Turn::Again),
+        },
+        ConnectionState::EncodeTlsData(mut record) => {
+            grow(room.leaving, |space| match record.encode(space) {
+                Ok(count) => Ok(count),
+                Err(EncodeError::InsufficientSize(size)) => Err(size),
+                // Each record is encoded once.
+                Err(EncodeError::AlreadyEncoded) => Ok(0),
+            });
+            Ok(Turn::Again)
+        }
+        // They are kept in order in `leaving`, and go before anything that is sealed later.
+        ConnectionState::TransmitTlsData(sent) => {
+            sent.done();
+            Ok(Turn::Again)
+        }
+        ConnectionState::BlockedHandshake => Ok(Turn::Ended(Opened::NeedMore)),
+        ConnectionState::WriteTraffic(_) => Ok(Turn::Ended(Opened::Ready)),
+        ConnectionState::PeerClosed | ConnectionState::Closed => Ok(Turn::Ended(Opened::Closed)),
+        // Early data is never offered; a state we do not know cannot be gone on from.
+        _ => Err(Error::General("an unexpected state of TLS".to_owned())),
+    };
+    (discard, turn)
+}
+
+/// Puts content where there is room, and keeps the rest.
+fn place(payload: &[u8], room: &mut Room<'_>) {
+    let free = room.content.capacity() - room.content.len();
+    let (now, later) = payload.split_at(payload.len().min(free));
+    room.content.extend_from_slice(now);
+    room.opened.extend_from_slice(later);
+}
+
+/// Moves what waits to where there is room by now.
+fn take_room(opened: &mut Vec<u8>, content: &mut Vec<u8>) {
+    if opened.is_empty() {
+        return;
+    }
+    let count = opened.len().min(content.capacity() - content.len());
+    content.extend_from_slice(&opened[..count]);
+    opened.drain(..count);
+}
+
+/// What can be written once the handshake is over, whichever end we are.
+trait Traffic {
+    fn encrypt(&mut self, content: &[u8], room: &mut [u8]) -> Result<usize, EncryptError>;
+    fn queue_close_notify(&mut self, room: &mut [u8]) -> Result<usize, EncryptError>;
+}
+
+impl<Data> Traffic for WriteTraffic<'_, Data> {
+    fn encrypt(&mut self, content: &[u8], room: &mut [u8]) -> Result<usize, EncryptError> {
+        WriteTraffic::encrypt(self, content, room)
+    }
+
+    fn queue_close_notify(&mut self, room: &mut [u8]) -> Result<usize, EncryptError> {
+        WriteTraffic::queue_close_notify(self, room)
+    }
+}
+
+/// Writes one record, if nothing has to leave before it; says whether it did.
+fn traffic<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    leaving: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+    room: usize,
+    record: &mut impl FnMut(&mut dyn Traffic, &mut [u8]) -> Result<usize, EncryptError>,
+) -> Result<bool, Error> {
+    match status.state? {
+        ConnectionState::WriteTraffic(mut traffic) => {
+            out.append(leaving);
+            let held = out.len();
+            out.resize(held + room, 0);
+            match record(&mut traffic, &mut out[held..]) {
+                Ok(count) => {
+                    out.truncate(held + count);
+                    Ok(true)
+                }
+                Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size })) => {
+                    out.resize(held + required_size, 0);
+                    let count = record(&mut traffic, &mut out[held..]);
+                    let count = count.map_err(|fault| Error::General(fault.to_string()))?;
+                    out.truncate(held + count);
+                    Ok(true)
+                }
+                Err(EncryptError::EncryptExhausted) => Err(Error::EncryptError),
+            }
+        }
+        ConnectionState::EncodeTlsData(mut record) => {
+            grow(leaving, |space| match record.encode(space) {
+                Ok(count) => Ok(count),
+                Err(EncodeError::InsufficientSize(size)) => Err(size),
+                Err(EncodeError::AlreadyEncoded) => Ok(0),
+            });
+            Ok(false)
+        }
+        ConnectionState::TransmitTlsData(sent) => {
+            sent.done();
+            Ok(false)
+        }
+        // The peer closed its side; ours may still speak.
+        ConnectionState::PeerClosed => Ok(false),
+        _ => Err(Error::HandshakeNotComplete),
+    }
+}
+
+/// Appends what `encode` writes, with the room it turns out to need.
+fn grow(
+    out: &mut Vec<u8>,
+    mut encode: impl FnMut(&mut [u8]) -> Result<usize, InsufficientSizeError>,
+) {
+    let held = out.len();
+    let mut room = 0;
+    loop {
+        out.resize(held + room, 0);
+        match encode(&mut out[held..]) {
+            Ok(count) => return out.truncate(held + count),
+            Err(InsufficientSizeError { required_size }) => room = required_size,
+        }
+    }
+}
