@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
@@ -19,7 +19,7 @@ use crate::live::{self, Live};
 use crate::net::listener::{self, Bound};
 use crate::net::mailbox::Letter;
 use crate::net::runtime::EventLoop;
-use crate::net::{IoReport, Mailbox, affinity};
+use crate::net::{IoReport, Mailbox, affinity, entropy, unix_now_ms};
 use crate::tls::{self, Keys, TlsFault};
 use crate::upstream::origin::{Origin, Origins};
 use crate::worker::{self, Start};
@@ -119,7 +119,8 @@ impl Engine {
             live: ArcSwap::from_pointee(live),
             counters: (0..workers).map(|_| CachePadded::default()).collect(),
             connections_max,
-            id_seed: random_seed(),
+            // Ids stay unique within the process without entropy.
+            id_seed: entropy(),
         });
         let mut engine = Self {
             shared,
@@ -363,17 +364,7 @@ fn connections_max(asked: Option<usize>) -> Result<usize, StartFault> {
     }
 }
 
-fn random_seed() -> u64 {
-    let mut seed = [0; 8];
-    // Ids stay unique within the process without it.
-    let _ = getrandom::fill(&mut seed);
-    u64::from_ne_bytes(seed)
-}
-
 /// The time of day.
 pub(crate) fn unix_now() -> UnixMillis {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    UnixMillis(unix_now_ms())
 }

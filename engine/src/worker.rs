@@ -25,7 +25,7 @@ use crate::net::deadline::TICK_MS;
 use crate::net::listener::Bound;
 use crate::net::mailbox::Letter;
 use crate::net::runtime::EventLoop;
-use crate::net::{Buffers, Deadlines, Hangups, Listener, Mailbox, Stream, sleep, spawn};
+use crate::net::{Buffers, Deadlines, Hangups, Listener, Mailbox, Stream, entropy, sleep, spawn};
 use crate::upstream::balance::Dice;
 use crate::upstream::pool::Pools;
 
@@ -56,9 +56,6 @@ pub(crate) struct Worker {
 
 impl Worker {
     fn new(slot: WorkerSlot, shared: Arc<Shared>) -> Rc<Self> {
-        let mut seed = [0; 8];
-        // Without entropy the generator still spreads load, only predictably.
-        let _ = getrandom::fill(&mut seed);
         let live = RefCell::new(Rc::new(InForce(shared.live.load_full())));
         Rc::new(Self {
             slot,
@@ -70,7 +67,8 @@ impl Worker {
             desks: Desks::default(),
             headroom: Headroom::default(),
             date: DateLine::default(),
-            dice: Dice::new(u64::from_ne_bytes(seed)),
+            // Without entropy the dice still spread load, only predictably.
+            dice: Dice::new(entropy()),
             draining: Cell::new(false),
             handshakes: Cell::new(0),
             requests: Cell::new(0),

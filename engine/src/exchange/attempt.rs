@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tollring_config::{ModelId, ServiceId, UpstreamTimeouts};
 use tollring_dialects::openai::{Ask, Endpoint};
@@ -19,10 +19,10 @@ use super::route::Call;
 use super::settle::{Bill, cause_of_cut};
 use super::{Exchange, compose, quota};
 use crate::live::{Live, TargetPlan, UpstreamPlan};
-use crate::net::both;
 use crate::net::buffer::BLOCK_BYTES;
 use crate::net::deadline::Action;
 use crate::net::stream::Broken;
+use crate::net::{Instant, both};
 use crate::upstream::balance::{draw, place_at};
 use crate::upstream::connect::connect;
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};

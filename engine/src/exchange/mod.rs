@@ -34,13 +34,13 @@ mod wording;
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tollring_http1::{Method, Version};
 
 use crate::connection::{Connection, Desk, Intake, Outlet};
 use crate::live::InForce;
-use crate::net::{ClientWatch, Stream};
+use crate::net::{ClientWatch, Instant, Stream};
 use crate::worker::Worker;
 
 use refusal::Refusal;

@@ -5,7 +5,6 @@
 //! cannot be sent again, so only a failed connect is tried twice.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use tollring_http1::{BodyDecoder, BodyFault, Framing, Version};
 
@@ -19,7 +18,7 @@ use super::{Exchange, Progress, compose, intake};
 use crate::live::Live;
 use crate::net::deadline::{Action, Cut};
 use crate::net::stream::Broken;
-use crate::net::{Buffer, ClientWatch, Reader, Writer, both};
+use crate::net::{Buffer, ClientWatch, Instant, Reader, Writer, both};
 use crate::upstream::balance::{draw, place_at};
 use crate::upstream::connect::connect;
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};

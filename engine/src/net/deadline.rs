@@ -13,9 +13,9 @@
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use monoio::io::{CancelHandle, Canceller};
+use super::system::{self, CancelHandle, Canceller, Instant, unix_now_ms};
 
 /// How often a worker looks at its deadlines, and how coarse its clock is.
 pub(crate) const TICK_MS: u64 = 25;
@@ -133,9 +133,9 @@ impl Watch {
         } else {
             libc::SHUT_RDWR
         };
-        // SAFETY: `fd` is open as long as its `Stream` lives, and that releases the watch
-        // before it lets go. A socket that is not connected any more answers ENOTCONN.
-        unsafe { libc::shutdown(self.fd.get(), how) };
+        // The descriptor is open as long as its `Stream` lives, and that releases the watch
+        // before it lets go.
+        system::shutdown(self.fd.get(), how);
     }
 
     /// A handle by which `Action::Park` takes a read back; made once for a connection.
@@ -270,13 +270,6 @@ impl Deadlines {
 /// The slot of the wheel for a tick.
 fn slot_of(tick: u64) -> usize {
     usize::try_from(tick % SLOTS as u64).expect("the wheel has fewer slots than a usize counts")
-}
-
-fn unix_now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

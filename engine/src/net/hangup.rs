@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use super::deadline::{Action, Cut, Watch};
 use super::stream::Seal;
+use super::system::{poll_now, send_now};
 
 /// What is known of a client whose exchange is waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,33 +80,13 @@ impl ClientWatch {
             if let Some(bytes) = self.probe.take() {
                 match &self.seal {
                     Some(seal) => seal.say_now(self.fd, bytes),
-                    // A full socket loses the probe, which is only a probe.
-                    None => drop(send_now(self.fd, bytes)),
+                    // The descriptor is open while the exchange waits. A full socket buffer
+                    // loses the probe, which is only a probe.
+                    None => _ = send_now(self.fd, bytes),
                 }
             }
         }
     }
-}
-
-/// Sends what the kernel takes at once; where that is only a part of it, the connection ends,
-/// for nobody could make sense of what follows. Says whether it took anything.
-pub(super) fn send_now(fd: RawFd, bytes: &[u8]) -> bool {
-    // SAFETY: `bytes` is a valid slice and `fd` the open descriptor of the caller's connection;
-    // the call keeps neither.
-    unsafe {
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        let sent = libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags);
-        if usize::try_from(sent).is_ok_and(|sent| 0 < sent && sent < bytes.len()) {
-            libc::shutdown(fd, libc::SHUT_RDWR);
-        }
-        sent > 0
-    }
-}
-
-/// Asks the kernel about descriptors without waiting; says whether any has news.
-pub(crate) fn poll_now(polled: &mut [libc::pollfd]) -> bool {
-    // SAFETY: `polled` is a valid array of the length given; a timeout of zero never blocks.
-    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, 0) > 0 }
 }
 
 /// The clients of one worker whose exchanges wait for a provider.

@@ -6,10 +6,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::os::fd::AsRawFd;
 
-use monoio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use super::system::{self, Acceptor};
 
 /// Connections the kernel completes and keeps for us before it turns others away.
 const BACKLOG: i32 = 4096;
@@ -59,38 +59,21 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 
 /// A listener in its worker's event loop.
 pub(crate) struct Listener {
-    inner: TcpListener,
+    inner: Acceptor,
 }
 
 impl Listener {
     /// Takes a bound socket into the calling worker's event loop.
     pub(crate) fn adopt(bound: Bound) -> io::Result<Self> {
-        if monoio_is_epoll() {
-            bound.0.set_nonblocking(true)?;
-        }
-        Ok(Self {
-            inner: TcpListener::from_std(bound.0)?,
-        })
+        let inner = Acceptor::adopt(bound.0)?;
+        Ok(Self { inner })
     }
 
     /// Waits for a client. The future must not be dropped while the thread lives: the
     /// runtime would lose the descriptor of a client that had just arrived.
-    pub(crate) async fn accept(&self) -> io::Result<TcpStream> {
-        let (stream, _peer) = self.inner.accept().await?;
-        set_cloexec(stream.as_raw_fd());
-        Ok(stream)
+    pub(crate) async fn accept(&self) -> io::Result<system::Socket> {
+        self.inner.accept().await
     }
-}
-
-/// Whether the thread's event loop is the epoll one, whose sockets must not block.
-fn monoio_is_epoll() -> bool {
-    monoio::utils::is_legacy()
-}
-
-fn set_cloexec(fd: i32) {
-    // SAFETY: `fd` is the open descriptor of the stream just accepted; F_SETFD with
-    // FD_CLOEXEC touches nothing else.
-    unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 //! for the descriptor to become readable, as it waits for any other.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
-use monoio::net::TcpStream;
+
+use super::system::{Bell, Listening};
 
 /// Letters that may wait; mail is rare (a drain, a stop), so this is never reached.
 const MAIL_MAX: usize = 64;
@@ -32,23 +32,16 @@ pub(crate) struct Mailbox {
 
 struct Shared {
     letters: ArrayQueue<Letter>,
-    bell: OwnedFd,
+    bell: Bell,
 }
 
 impl Mailbox {
     /// An empty mailbox.
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: eventfd takes no pointers.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: `fd` was just made and belongs to nobody else.
-        let bell = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self {
             shared: Arc::new(Shared {
                 letters: ArrayQueue::new(MAIL_MAX),
-                bell,
+                bell: Bell::new()?,
             }),
         })
     }
@@ -56,21 +49,15 @@ impl Mailbox {
     /// Puts a letter in and rings. A full box drops it and says so.
     pub(crate) fn send(&self, letter: Letter) -> bool {
         let kept = self.shared.letters.push(letter).is_ok();
-        let one: u64 = 1;
-        // SAFETY: eight readable bytes are passed, as eventfd wants.
-        unsafe { libc::write(self.shared.bell.as_raw_fd(), (&raw const one).cast(), 8) };
+        self.shared.bell.ring();
         kept
     }
 
     /// The receiving end, for the worker's own thread.
     pub(crate) fn open(&self) -> io::Result<Letters> {
-        let bell = self.shared.bell.try_clone()?;
-        // The runtime watches sockets; wrapped as one, an eventfd is watched just as well.
-        // Nothing socket-like is ever asked of it.
-        let watched = TcpStream::from_std(std::net::TcpStream::from(bell))?;
         Ok(Letters {
             shared: Arc::clone(&self.shared),
-            watched,
+            listening: self.shared.bell.listen()?,
         })
     }
 }
@@ -78,7 +65,7 @@ impl Mailbox {
 /// The receiving end of a mailbox.
 pub(crate) struct Letters {
     shared: Arc<Shared>,
-    watched: TcpStream,
+    listening: Listening,
 }
 
 impl Letters {
@@ -88,12 +75,7 @@ impl Letters {
             if let Some(letter) = self.shared.letters.pop() {
                 return Ok(letter);
             }
-            self.watched.readable(false).await?;
-            let mut rings: u64 = 0;
-            // SAFETY: eight writable bytes are passed, as eventfd wants; it does not block.
-            unsafe {
-                libc::read(self.shared.bell.as_raw_fd(), (&raw mut rings).cast(), 8);
-            }
+            self.listening.heard().await?;
         }
     }
 }

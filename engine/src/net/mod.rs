@@ -1,7 +1,8 @@
 //! The only room that knows the runtime and the operating system.
 //!
 //! Everything above speaks to these small types, so that the runtime can be
-//! changed here alone. It moves bytes and time; it knows neither HTTP nor money.
+//! changed here alone; what the rooms of this folder themselves ask of it while requests
+//! pass goes through [`system`]. It moves bytes and time; it knows neither HTTP nor money.
 //!
 //! What monoio 0.2 gets wrong is designed around here, and nowhere else:
 //!
@@ -27,6 +28,7 @@ pub(crate) mod listener;
 pub(crate) mod mailbox;
 pub(crate) mod runtime;
 pub(crate) mod stream;
+mod system;
 pub(crate) mod task;
 
 pub(crate) use buffer::{Buffer, Buffers};
@@ -36,4 +38,5 @@ pub(crate) use listener::Listener;
 pub(crate) use mailbox::Mailbox;
 pub use runtime::{IoKind, IoReport};
 pub(crate) use stream::{Reader, Stream, Unshaken, Writer};
+pub(crate) use system::{Instant, entropy, poll_now, unix_now_ms};
 pub(crate) use task::{both, sleep, spawn};

@@ -9,20 +9,15 @@ mod sealed;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use monoio::buf::{IoBuf, IoBufMut, IoVecBuf};
-use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, OwnedReadHalf, OwnedWriteHalf,
-    Splitable,
-};
-use monoio::net::TcpStream;
 
 use super::buffer::{Buffer, Buffers};
 use super::deadline::{Action, Cut, Deadlines, Watch};
-use super::hangup::poll_now;
+use super::system::{self, ReadHalf, Socket, WriteHalf, poll_now};
 use super::task::within;
 use sealed::Opening;
 pub(crate) use sealed::{Seal, Unshaken};
@@ -52,10 +47,9 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Takes over a connected socket.
-    pub(crate) fn new(socket: TcpStream, deadlines: &Rc<Deadlines>) -> Self {
-        // Without this a short answer may wait 40 ms for an acknowledgement.
-        let _ = socket.set_nodelay(true);
-        let fd = socket.as_raw_fd();
+    pub(crate) fn new(socket: Socket, deadlines: &Rc<Deadlines>) -> Self {
+        socket.set_nodelay();
+        let fd = socket.fd();
         let (read_half, write_half) = socket.into_split();
         let reader = Reader {
             half: read_half,
@@ -104,20 +98,7 @@ impl Stream {
 
     /// How many bytes the peer's system has acknowledged since the connection was made.
     pub(crate) fn acknowledged(&self) -> Option<u64> {
-        acknowledged(self.fd())
-    }
-}
-
-/// The raw descriptor behind the runtime's shared cell.
-trait RawFdOf {
-    fn raw_fd(&self) -> RawFd;
-}
-
-impl RawFdOf for std::cell::UnsafeCell<TcpStream> {
-    fn raw_fd(&self) -> RawFd {
-        // SAFETY: only the descriptor's number is read, which never changes; no reference
-        // outlives this call, and the cell belongs to this thread.
-        unsafe { (*self.get()).as_raw_fd() }
+        system::acknowledged(self.fd())
     }
 }
 
@@ -142,7 +123,7 @@ pub(crate) async fn connect(
     limit: Duration,
     deadlines: &Rc<Deadlines>,
 ) -> io::Result<Stream> {
-    match within(limit, TcpStream::connect_addr(address)).await {
+    match within(limit, system::connect(address)).await {
         Some(connected) => Ok(Stream::new(connected?, deadlines)),
         None => Err(io::ErrorKind::TimedOut.into()),
     }
@@ -150,7 +131,7 @@ pub(crate) async fn connect(
 
 /// The receiving direction.
 pub(crate) struct Reader {
-    half: OwnedReadHalf<TcpStream>,
+    half: ReadHalf,
     watch: Rc<Watch>,
     /// Boxed: most connections have none, and idle ones are many.
     opening: Option<Box<Opening>>,
@@ -163,7 +144,7 @@ impl Reader {
     }
 
     fn fd(&self) -> RawFd {
-        self.half.0.as_ref().raw_fd()
+        self.half.fd()
     }
 
     /// Reads once behind what the block holds; at least one byte, or why not. The block must
@@ -233,7 +214,7 @@ impl Reader {
         self.watch.set_idle(true);
         self.watch
             .arm(limit.saturating_sub(PARK_AFTER), Action::CloseReading);
-        let ready = self.readable().await;
+        let ready = self.half.readable().await.map_err(|_| Broken::Reset);
         self.watch.set_idle(false);
         self.watch.disarm();
         match self.watch.cut() {
@@ -241,21 +222,10 @@ impl Reader {
             None => ready,
         }
     }
-
-    async fn readable(&self) -> Result<(), Broken> {
-        // SAFETY: a shared reference for a poll, which reads and writes nothing; the runtime's
-        // cell belongs to this thread, and `readable` only clones the shared descriptor.
-        let socket = unsafe { &*self.half.0.get() };
-        socket.readable(false).await.map_err(|_| Broken::Reset)
-    }
 }
 
 /// Reads once from the socket behind what the block holds.
-async fn receive(
-    half: &mut OwnedReadHalf<TcpStream>,
-    watch: &Watch,
-    block: &mut Buffer,
-) -> Result<usize, Broken> {
+async fn receive(half: &mut ReadHalf, watch: &Watch, block: &mut Buffer) -> Result<usize, Broken> {
     let held = block.len();
     debug_assert!(block.room() > 0, "a read needs room");
     let bytes = std::mem::take(&mut **block);
@@ -276,7 +246,7 @@ fn received(result: io::Result<usize>, watch: &Watch) -> Result<usize, Broken> {
 
 /// The sending direction.
 pub(crate) struct Writer {
-    half: OwnedWriteHalf<TcpStream>,
+    half: WriteHalf,
     watch: Rc<Watch>,
     /// Bytes given to the kernel since the connection was made.
     sent: u64,
@@ -434,24 +404,4 @@ unsafe impl IoVecBuf for Box<Gather> {
     fn read_iovec_len(&self) -> usize {
         self.pieces.len()
     }
-}
-
-/// `tcpi_bytes_acked`: what the peer's system has acknowledged (RFC 4898), the SYN included
-/// on the connecting side.
-fn acknowledged(fd: RawFd) -> Option<u64> {
-    // SAFETY: tcp_info is plain numbers for which all zeros is valid.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let mut length = u32::try_from(std::mem::size_of::<libc::tcp_info>()).ok()?;
-    // SAFETY: `info` is writable for `length` bytes; the kernel writes at most that many and
-    // says in `length` how many.
-    let status = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            (&raw mut info).cast(),
-            &raw mut length,
-        )
-    };
-    (status == 0).then_some(info.tcpi_bytes_acked)
 }

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
+pub(crate) use super::system::{sleep, within};
 /// Starts a task on this worker. A panic in it ends that task and calls `on_panic`;
 /// without this floor it would end the thread, and every connection on it.
 pub(crate) fn spawn<F, P>(future: F, on_panic: P)
@@ -13,10 +13,10 @@ where
     F: Future<Output = ()> + 'static,
     P: FnOnce() + 'static + Unpin,
 {
-    drop(monoio::spawn(Caught {
+    super::system::spawn(Caught {
         future: Some(Box::pin(future)),
         on_panic: Some(on_panic),
-    }));
+    });
 }
 
 struct Caught<F, P> {
@@ -48,17 +48,6 @@ impl<F: Future<Output = ()>, P: FnOnce() + Unpin> Future for Caught<F, P> {
     }
 }
 
-/// Waits.
-pub(crate) async fn sleep(duration: Duration) {
-    monoio::time::sleep(duration).await;
-}
-
-/// Waits for a future, but not longer than `limit`; `None` when it took too long. Only for
-/// futures that may be dropped half-way: a connect, never a read.
-pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
-    monoio::time::timeout(limit, future).await.ok()
-}
-
 /// Runs an upload beside a download on one task. The download's end ends both; an upload
 /// that finishes first leaves the download to go on, and one that fails is only told.
 pub(crate) async fn both<U, D>(upload: U, download: D) -> (Option<U::Output>, D::Output)
@@ -88,6 +77,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
     use std::rc::Rc;
+    use std::time::Duration;
     use tollring_config::IoChoice;
 
     #[test]

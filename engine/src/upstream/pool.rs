@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::origin::Origin;
-use crate::net::Stream;
+use crate::net::{Stream, poll_now};
 
 /// Connections kept for one origin by one worker.
 const IDLE_MAX: usize = 512;
@@ -133,7 +133,7 @@ impl Pools {
                 events: libc::POLLIN | libc::POLLRDHUP,
                 revents: 0,
             }));
-            crate::net::hangup::poll_now(&mut polled);
+            poll_now(&mut polled);
             let mut seen = polled.iter();
             connections.retain(|connection| {
                 let quiet = seen.next().is_some_and(|seen| seen.revents == 0);

@@ -6,13 +6,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Broken, PARK_AFTER, Reader, Stream, Writer, receive};
 use crate::net::buffer::{Buffer, Buffers};
 use crate::net::deadline::Action;
-use crate::net::hangup::send_now;
+use crate::net::system::{send_now, shutdown};
 use crate::tls::session::{Opened, RECORD_CONTENT_MAX, Session};
 
 /// The TLS of one connection, shared by its two directions.
@@ -42,7 +43,7 @@ pub(crate) enum Unshaken {
 
 impl Seal {
     /// Sends a few bytes at once if nothing else is on its way; never waits.
-    pub(crate) fn say_now(&self, fd: std::os::fd::RawFd, bytes: &[u8]) {
+    pub(crate) fn say_now(&self, fd: RawFd, bytes: &[u8]) {
         if self.writing.get() {
             return;
         }
@@ -50,7 +51,7 @@ impl Seal {
             return;
         };
         let mut sealed = Vec::new();
-        if session.seal(bytes, &mut sealed).is_ok() && !send_now(fd, &sealed) {
+        if session.seal(bytes, &mut sealed).is_ok() && !send_whole(fd, &sealed) {
             // Records are numbered: one that was made has to leave, if only later.
             session.leaving().append(&mut sealed);
         }
@@ -63,6 +64,16 @@ impl Seal {
             .peer_certificate()
             .and_then(crate::tls::Certificate::read)
     }
+}
+
+/// Sends records at once, or none of them. Where the kernel takes a part, the connection ends,
+/// for nobody could make sense of what follows.
+fn send_whole(fd: RawFd, records: &[u8]) -> bool {
+    let sent = send_now(fd, records);
+    if 0 < sent && sent < records.len() {
+        shutdown(fd, libc::SHUT_RDWR);
+    }
+    sent > 0
 }
 
 impl Stream {
@@ -133,11 +144,7 @@ impl Opening {
     }
 
     /// Opens what is here; `None` when more must arrive.
-    fn open(
-        &mut self,
-        block: &mut Buffer,
-        fd: std::os::fd::RawFd,
-    ) -> Option<Result<usize, Broken>> {
+    fn open(&mut self, block: &mut Buffer, fd: RawFd) -> Option<Result<usize, Broken>> {
         let held = block.len();
         let mut session = self.seal.session.borrow_mut();
         let (used, opened) = session.open(&mut self.arrived[self.from..], block);
@@ -153,7 +160,7 @@ impl Opening {
             Ok(Opened::Closed) => Some(Err(Broken::Closed)),
             Err(_) => {
                 if !self.seal.writing.get() {
-                    send_now(fd, session.leaving());
+                    send_whole(fd, session.leaving());
                 }
                 session.leaving().clear();
                 Some(Err(Broken::Reset))
