@@ -8,9 +8,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::{env, process, thread};
 
+use rustls::ClientConfig;
 use serde_json::Value;
 
 use super::client::Client;
@@ -56,6 +57,8 @@ pub struct Gateway {
     pub admin_url: String,
     /// The ready line.
     pub ready: Value,
+    /// Whom its data port is believed to be, where it speaks TLS.
+    trust: Option<(String, Arc<ClientConfig>)>,
 }
 
 /// What a bucket says of itself, in requests, tokens, nano-USD or exchanges in flight.
@@ -113,7 +116,14 @@ impl Gateway {
             child,
             folder,
             ready,
+            trust: None,
         }
+    }
+
+    /// The same, asked from now on through TLS by the name it should have.
+    pub fn called(mut self, name: &str, config: Arc<ClientConfig>) -> Self {
+        self.trust = Some((name.to_owned(), config));
+        self
     }
 
     /// The id of the process.
@@ -124,7 +134,10 @@ impl Gateway {
     /// A new connection to the data port.
     #[track_caller]
     pub fn client(&self) -> Client {
-        Client::connect(&self.url)
+        match &self.trust {
+            Some((name, config)) => Client::secure(&self.url, name, config),
+            None => Client::connect(&self.url),
+        }
     }
 
     /// Sends one request on a connection of its own.

@@ -6,19 +6,35 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use socket2::SockRef;
 
 use super::expect::PATIENCE;
 use super::message::{Answer, Framing, Head, Request, lossy};
+use super::wire::Wire;
 
 /// Bytes asked of the kernel at once; large, for the transfers of hundreds of megabytes.
 const READ_BYTES: usize = 256 * 1024;
 
+fn socket(url: &str) -> io::Result<TcpStream> {
+    let address = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))
+        .unwrap_or(url);
+    let socket = TcpStream::connect(address)?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
 /// A connection to the gateway.
 pub struct Client {
-    stream: TcpStream,
+    stream: Wire,
     inbox: Vec<u8>,
     scratch: Box<[u8]>,
 }
@@ -46,16 +62,34 @@ impl Client {
 
     /// Connects, or says why not.
     pub fn try_connect(url: &str) -> io::Result<Self> {
-        let address = url.strip_prefix("http://").unwrap_or(url);
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self {
+        Ok(Self::over(Wire::plain(socket(url)?)))
+    }
+
+    /// Connects to `https://address` and shakes hands with who is called `name`.
+    pub fn try_secure(url: &str, name: &str, config: &Arc<ClientConfig>) -> io::Result<Self> {
+        let name = ServerName::try_from(name.to_owned()).expect("a test knows names");
+        let tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        Ok(Self::over(Wire::connect(socket(url)?, tls)?))
+    }
+
+    /// The same, where nothing is in the way.
+    #[track_caller]
+    pub fn secure(url: &str, name: &str, config: &Arc<ClientConfig>) -> Self {
+        Self::try_secure(url, name, config)
+            .unwrap_or_else(|fault| panic!("no TLS with {url} as {name}: {fault}"))
+    }
+
+    fn over(stream: Wire) -> Self {
+        Self {
             stream,
             inbox: Vec::new(),
             scratch: vec![0; READ_BYTES].into(),
-        })
+        }
+    }
+
+    /// The connection itself.
+    pub fn wire(&mut self) -> &mut Wire {
+        &mut self.stream
     }
 
     /// Sends bytes as they are.
@@ -215,7 +249,7 @@ impl Client {
 
     /// Ends the connection as a crashing client does, with a reset.
     pub fn reset(self) {
-        SockRef::from(&self.stream)
+        SockRef::from(&*self.stream)
             .set_linger(Some(Duration::ZERO))
             .expect("a socket takes a linger time");
     }

@@ -6,6 +6,7 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
+pub mod authority;
 pub mod binary;
 pub mod client;
 pub mod expect;
@@ -14,10 +15,13 @@ pub mod openai;
 pub mod provider;
 pub mod site;
 pub mod stage;
+pub mod wire;
 
+pub use authority::{Authority, Identity};
 pub use binary::Gateway;
 pub use client::Client;
 pub use expect::{Gate, PATIENCE, eventually, refused};
 pub use message::{Answer, Head, Request};
 pub use provider::{Call, Peer, Provider};
 pub use site::Site;
+pub use wire::Wire;

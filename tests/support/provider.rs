@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rustls::{ServerConfig, ServerConnection};
 use serde_json::Value;
 use socket2::SockRef;
 
 use super::client::find;
 use super::expect::{PATIENCE, eventually};
+use super::wire::Wire;
 
 /// Enough for a script; a thousand of these threads should not be felt.
 const STACK_BYTES: usize = 256 * 1024;
@@ -54,7 +56,7 @@ pub struct Call {
 
 /// One connection, from the provider's side.
 pub struct Peer {
-    stream: TcpStream,
+    stream: Wire,
     inbox: Vec<u8>,
     seen: Arc<Seen>,
     /// Which connection this is, counted from 0.
@@ -64,10 +66,29 @@ pub struct Peer {
 impl Provider {
     /// Runs `script` for every connection, each on its own thread.
     pub fn start(script: impl Fn(Peer) + Send + Sync + 'static) -> Self {
+        Self::start_over(|socket| Ok(Wire::plain(socket)), script)
+    }
+
+    /// The same through TLS; a client that does not come through the handshake is not seen.
+    pub fn start_secure(
+        config: Arc<ServerConfig>,
+        script: impl Fn(Peer) + Send + Sync + 'static,
+    ) -> Self {
+        let accept = move |socket| {
+            let tls = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+            Wire::accept(socket, tls)
+        };
+        Self::start_over(accept, script)
+    }
+
+    fn start_over(
+        accept: impl Fn(TcpStream) -> io::Result<Wire> + Send + Sync + 'static,
+        script: impl Fn(Peer) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
         let address = listener.local_addr().expect("it is bound");
         let seen = Arc::new(Seen::default());
-        let script = Arc::new(script);
+        let script = Arc::new((accept, script));
         let provider = Self {
             address,
             seen: Arc::clone(&seen),
@@ -79,11 +100,16 @@ impl Provider {
                 }
                 let Ok(stream) = stream else { continue };
                 let number = seen.connections.fetch_add(1, Ordering::SeqCst);
-                let peer = Peer::new(stream, Arc::clone(&seen), number);
+                let seen = Arc::clone(&seen);
                 let script = Arc::clone(&script);
                 thread::Builder::new()
                     .stack_size(STACK_BYTES)
-                    .spawn(move || script(peer))
+                    .spawn(move || {
+                        let (accept, script) = &*script;
+                        if let Ok(stream) = accept(stream) {
+                            script(Peer::new(stream, seen, number));
+                        }
+                    })
                     .expect("the machine has threads");
             }
         });
@@ -105,6 +131,11 @@ impl Provider {
     pub fn nowhere() -> String {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
         format!("http://{}", listener.local_addr().expect("it is bound"))
+    }
+
+    /// `https://127.0.0.1:port`.
+    pub fn secure_url(&self) -> String {
+        format!("https://{}", self.address)
     }
 
     /// `http://127.0.0.1:port`.
@@ -169,7 +200,7 @@ impl Call {
 }
 
 impl Peer {
-    fn new(stream: TcpStream, seen: Arc<Seen>, number: usize) -> Self {
+    fn new(stream: Wire, seen: Arc<Seen>, number: usize) -> Self {
         stream
             .set_nodelay(true)
             .expect("a socket takes TCP_NODELAY");
@@ -269,6 +300,11 @@ impl Peer {
         self.stream.write_all(bytes.as_ref())
     }
 
+    /// Says by TLS that nothing more will come.
+    pub fn say_goodbye(&mut self) -> io::Result<()> {
+        self.stream.say_goodbye()
+    }
+
     /// Sends bytes, or gives up after `patience` without room for one.
     pub fn send_within(&mut self, bytes: &[u8], patience: Duration) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(patience))?;
@@ -321,7 +357,7 @@ impl Peer {
 
     /// Ends the connection with a reset.
     pub fn reset(self) {
-        SockRef::from(&self.stream)
+        SockRef::from(&*self.stream)
             .set_linger(Some(Duration::ZERO))
             .expect("a socket takes a linger time");
     }

@@ -36,6 +36,8 @@ pub(crate) struct Session {
     leaving: Vec<u8>,
     /// Content that was opened and found no room yet.
     opened: Vec<u8>,
+    /// How it ended, once it has: told after the content that came before.
+    ended: Option<Result<Opened, Error>>,
 }
 
 /// What came of looking at what arrived.
@@ -78,6 +80,7 @@ impl Session {
             side,
             leaving: Vec::new(),
             opened: Vec::new(),
+            ended: None,
         }
     }
 
@@ -113,9 +116,9 @@ impl Session {
         chain?.first()
     }
 
-    /// Whether there is content that found no room yet.
-    pub(crate) fn holds_content(&self) -> bool {
-        !self.opened.is_empty()
+    /// Whether there is something to tell without anything more arriving.
+    pub(crate) fn holds_news(&self) -> bool {
+        !self.opened.is_empty() || self.ended.is_some()
     }
 
     /// Looks at what arrived, until there is content, or nothing more to look at. Content is
@@ -135,6 +138,9 @@ impl Session {
         if content.len() > before {
             return (0, Ok(Opened::Content));
         }
+        if let Some(ended) = &self.ended {
+            return (0, ended.clone());
+        }
         let mut used = 0;
         loop {
             let arrived = &mut sealed[used..];
@@ -150,13 +156,25 @@ impl Session {
             used += discard;
             match turn {
                 Ok(Turn::Again) => {}
-                Ok(Turn::Ended(_)) if content.len() > before => return (used, Ok(Opened::Content)),
-                Ok(Turn::Ended(ended)) => return (used, Ok(ended)),
-                // Content that came before the fault is not the fault's to take away.
-                Err(_) if content.len() > before => return (used, Ok(Opened::Content)),
+                Ok(Turn::Ended(ended)) => {
+                    if ended == Opened::Closed {
+                        self.ended = Some(Ok(ended));
+                    }
+                    let has_content = content.len() > before;
+                    let ended = if has_content { Opened::Content } else { ended };
+                    return (used, Ok(ended));
+                }
                 Err(fault) => {
-                    self.say_why();
-                    return (used, Err(fault));
+                    self.say_why(&mut sealed[used..]);
+                    self.ended = Some(Err(fault.clone()));
+                    // Content that came before the fault is not the fault's to take away.
+                    let has_content = content.len() > before;
+                    let told = if has_content {
+                        Ok(Opened::Content)
+                    } else {
+                        Err(fault)
+                    };
+                    return (used, told);
                 }
             }
             // One record's content at a time may overflow; more than that has to wait.
@@ -167,25 +185,21 @@ impl Session {
         }
     }
 
-    /// Collects the alert that goes with a fault (RFC 8446 §6.2).
-    fn say_why(&mut self) {
-        for _ in 0..4 {
-            let mut content = Vec::new();
-            let mut opened = Vec::new();
-            let mut room = Room {
-                content: &mut content,
-                opened: &mut opened,
-                leaving: &mut self.leaving,
-            };
-            let nothing = &mut [];
-            let (_, turn) = match &mut self.side {
-                Side::Server(side) => advance(side.process_tls_records(nothing), &mut room),
-                Side::Client(side) => advance(side.process_tls_records(nothing), &mut room),
-            };
-            if !matches!(turn, Ok(Turn::Again)) {
-                return;
-            }
-        }
+    /// Collects the alert that goes with a fault (RFC 8446 §6.2). One step, and no more: the
+    /// alert is the first thing the library has to say, and it must not be asked to look at
+    /// the same bytes again after it.
+    fn say_why(&mut self, rest: &mut [u8]) {
+        let (mut content, mut opened) = (Vec::new(), Vec::new());
+        let mut room = Room {
+            content: &mut content,
+            opened: &mut opened,
+            leaving: &mut self.leaving,
+        };
+        // What it comes to is known already.
+        let _ = match &mut self.side {
+            Side::Server(side) => advance(side.process_tls_records(rest), &mut room),
+            Side::Client(side) => advance(side.process_tls_records(rest), &mut room),
+        };
     }
 
     /// Seals content of at most [`RECORD_CONTENT_MAX`] bytes behind what `out` holds, after

@@ -140,7 +140,7 @@ impl Stream {
 impl Opening {
     /// Whether something arrived that nobody has looked at.
     pub(super) fn holds_something(&self) -> bool {
-        self.from < self.arrived.len() || self.seal.session.borrow().holds_content()
+        self.from < self.arrived.len() || self.seal.session.borrow().holds_news()
     }
 
     /// Opens what is here; `None` when more must arrive.
