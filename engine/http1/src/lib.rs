@@ -14,7 +14,8 @@
 //!
 //! The way in: [`RequestHead::parse`] or [`ResponseHead::parse`], then a [`BodyDecoder`] for
 //! the [`Framing`] the head declared. The way out: [`append_status_line`], [`append_fields`]
-//! and, for a chunked body, [`ChunkHead`] and [`LAST_CHUNK`].
+//! and, for a chunked body, [`ChunkHead`] and [`LAST_CHUNK`]. What a balancer may say before all
+//! of it is a [`ProxyHeader`].
 
 mod span;
 
@@ -44,6 +45,8 @@ mod field_fault;
 mod syntax;
 mod write;
 
+mod proxy;
+
 pub use body::{BodyDecoder, BodyFault, Decoded};
 pub use chunked::{EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
 pub use connection::CONNECTION_OPTIONS_MAX;
@@ -55,6 +58,9 @@ pub use known::Known;
 pub use limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX, HeadLimits};
 pub use method::{METHOD_BYTES_MAX, Method};
 pub use progress::Parsed;
+pub use proxy::{
+    PROXY_BINARY_BYTES_MAX, PROXY_TEXT_BYTES_MAX, ProxyClient, ProxyFault, ProxyHeader,
+};
 pub use request::{EMPTY_LINES_MAX, RequestHead};
 pub use response::ResponseHead;
 pub use span::Span;
