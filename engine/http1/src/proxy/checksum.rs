@@ -10,15 +10,15 @@ static TABLE: [u32; 256] = table();
 
 const fn table() -> [u32; 256] {
     let mut table = [0; 256];
-    let mut byte = 0;
+    let mut byte: u32 = 0;
     while byte < 256 {
-        let mut sum = byte as u32;
+        let mut sum = byte;
         let mut bit = 0;
         while bit < 8 {
             sum = (sum >> 1) ^ if sum & 1 == 1 { POLYNOMIAL } else { 0 };
             bit += 1;
         }
-        table[byte] = sum;
+        table[byte as usize] = sum;
         byte += 1;
     }
     table
