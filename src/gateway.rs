@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use tollring_admin::{
     BucketStats, Gateway, Io, LatencySnapshot, PoolStats, Readiness, ReloadFault, Reloaded, Stats,
     TokenStats, WorkerStats,
 };
 use tollring_config::NanoUsd;
 use tollring_engine::counters::{Counter, Counters, Histogram, HistogramReading};
+use tollring_engine::tls::{TlsFault, server_config};
 use tollring_engine::{Engine, IoKind, UnixMillis};
 
 use crate::check;
@@ -29,17 +32,24 @@ pub(crate) struct RunningGateway {
     file: Option<PathBuf>,
     started: Instant,
     draining: AtomicBool,
+    /// What the operator's port shows, where it speaks TLS.
+    admin_tls: Option<Arc<ArcSwap<ServerConfig>>>,
 }
 
 impl RunningGateway {
     /// A gateway that runs from now on.
-    pub(crate) fn new(engine: Engine, file: Option<PathBuf>) -> Arc<Self> {
+    pub(crate) fn new(
+        engine: Engine,
+        file: Option<PathBuf>,
+        admin_tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    ) -> Arc<Self> {
         let draining = AtomicBool::new(false);
         Arc::new(Self {
             engine,
             file,
             started: Instant::now(),
             draining,
+            admin_tls,
         })
     }
 
@@ -195,8 +205,18 @@ impl Gateway for RunningGateway {
     fn reload(&self) -> Result<Reloaded, ReloadFault> {
         let file = self.file.as_ref().ok_or(ReloadFault::NoFile)?;
         let snapshot = check::load(file).map_err(ReloadFault::Faulty)?;
-        let published = self.engine.publish(snapshot);
-        let (version, changes) = published.map_err(|fault| ReloadFault::Keys(fault.to_string()))?;
+        let unfit = |fault: TlsFault| ReloadFault::Keys(fault.to_string());
+        // Read before anything is put in force: all of it changes, or nothing.
+        let files = snapshot
+            .admin
+            .tls
+            .as_ref()
+            .filter(|_| self.admin_tls.is_some());
+        let admin_tls = files.map(server_config).transpose().map_err(unfit)?;
+        let (version, changes) = self.engine.publish(snapshot).map_err(unfit)?;
+        if let (Some(shown), Some(renewed)) = (&self.admin_tls, admin_tls) {
+            shown.store(renewed);
+        }
         tracing::info!(
             version,
             changes = changes.join("; "),

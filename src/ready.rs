@@ -31,12 +31,19 @@ impl Ready<'_> {
         }
     }
 
+    fn admin_scheme(&self) -> &'static str {
+        match self.engine.live().config.admin.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
     /// One line of JSON.
     pub(crate) fn say_to_programs(&self) {
         let (gateway, admin) = (self.gateway(), self.admin);
         let mut line = json!({
             "gateway": format!("{}://{gateway}", self.scheme()),
-            "admin": format!("http://{admin}"),
+            "admin": format!("{}://{admin}", self.admin_scheme()),
             "admin_token": self.token,
         });
         if let Some(keys) = self.demo {
@@ -56,7 +63,11 @@ impl Ready<'_> {
                 "  gateway   {scheme}://{address}     {workers} worker{plural}, {io}"
             ));
         }
-        say(&format!("  admin     http://{}", self.admin));
+        say(&format!(
+            "  admin     {}://{}",
+            self.admin_scheme(),
+            self.admin
+        ));
         if let Some(token) = self.made_token {
             say(&format!(
                 "  token     {token}     (for the admin port, until this process ends)"

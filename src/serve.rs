@@ -6,11 +6,13 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tollring_admin::{Door, Gateway, ReloadFault};
 use tollring_config::{Secret, Snapshot};
 use tollring_engine::Engine;
+use tollring_engine::tls::server_config;
 
 use crate::check;
 use crate::cli::{ServeArgs, complain};
@@ -42,14 +44,18 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
         snapshot.admin.listen = listen;
     }
     let token = admin_token(&snapshot)?;
+    let admin_tls = snapshot.admin.tls.as_ref().map(server_config).transpose();
+    let admin_tls = admin_tls.map_err(|fault| format!("tollring: {fault}"))?;
+    let admin_tls = admin_tls.map(|config| Arc::new(ArcSwap::new(config)));
     let door = Door {
         listen: snapshot.admin.listen,
         token: token.secret.clone(),
+        tls: admin_tls.clone(),
     };
     let engine = Engine::start(snapshot).map_err(|fault| format!("tollring: {fault}"))?;
     log_io(&engine);
     let file = (!args.demo).then(|| args.config.clone());
-    let gateway = RunningGateway::new(engine, file);
+    let gateway = RunningGateway::new(engine, file, admin_tls);
     let lent = Arc::clone(&gateway) as Arc<dyn Gateway>;
     let open = tollring_admin::open(door.clone(), lent);
     let open = match open {

@@ -14,7 +14,7 @@ use std::net::TcpStream;
 use rustls::{HandshakeKind, ProtocolVersion};
 use serde_json::json;
 use support::openai::{self, CHAT, LAST_CHUNK, STREAM_HEAD, chunk};
-use support::site::{ACME, AMPLE};
+use support::site::{ACME, ADMIN_TOKEN, AMPLE};
 use support::{Authority, Client, Gateway, Identity, Provider, Request, Site, eventually};
 
 const NAME: &str = "gateway.test";
@@ -427,6 +427,38 @@ fn a_client_that_hangs_up_in_a_sealed_stream_ends_the_upstream_and_pays() {
     let left = gateway.bucket_at_rest(ACME, "tokens");
     assert!(left.used > 0, "{left:?}");
     assert_eq!(left.held, 0);
+}
+
+#[test]
+fn the_operators_port_speaks_tls_and_picks_up_a_renewed_certificate() {
+    let authority = Authority::new();
+    let identity = authority.sign("admin", &[NAME]);
+    let site =
+        Site::with_acme(&Provider::nowhere()).raw(&format!("[admin.tls]\n{}", identity.lines()));
+    let gateway = Gateway::start(&site);
+    assert!(
+        gateway.admin_url.starts_with("https://"),
+        "{}",
+        gateway.admin_url
+    );
+    let told = || {
+        let config = authority.client(None);
+        let mut client = Client::secure(&gateway.admin_url, NAME, &config);
+        let reload = Request::post("/api/v1/reload", "").key(ADMIN_TOKEN);
+        let answer = client.ask(&reload);
+        assert_eq!(answer.status, 200, "{}", answer.describe());
+        let tls = client.wire().tls().unwrap();
+        tls.peer_certificates().unwrap()[0].to_vec()
+    };
+    assert_eq!(told(), *identity.certificate);
+    let renewed = authority.sign("admin", &[NAME]);
+    assert_eq!(
+        told(),
+        *identity.certificate,
+        "this one asked for the reload"
+    );
+    assert_eq!(told(), *renewed.certificate);
+    assert!(Client::try_secure(&gateway.admin_url, "other.test", &authority.client(None)).is_err());
 }
 
 /// How many requests the answer to `GET /v1/quota` says were used.

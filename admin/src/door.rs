@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,6 +21,8 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{self, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tollring_config::Secret;
 
 use crate::gateway::Gateway;
@@ -34,10 +37,12 @@ use crate::token::Token;
 /// Where the door is and what opens it.
 #[derive(Clone, Debug)]
 pub struct Door {
-    /// The address to listen on, which must be a loopback one; port 0 takes a free port.
+    /// The address to listen on, a loopback one unless there is TLS; port 0 takes a free port.
     pub listen: SocketAddr,
     /// What an operator shows: at least one character, all of them visible ASCII.
     pub token: Secret,
+    /// What is shown of TLS, to be replaced when it was renewed; absent: plain HTTP.
+    pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
 }
 
 /// A door that is open for as long as this is kept.
@@ -54,16 +59,16 @@ pub struct OpenDoor {
 ///
 /// # Errors
 ///
-/// `InvalidInput` when the address is not a loopback one (the port speaks plain
-/// HTTP, and the token must not cross a network in the clear) or when the token
+/// `InvalidInput` when there is no TLS and the address is not a loopback one (the
+/// token must not cross a network in the clear) or when the token
 /// is empty or cannot be sent in a header field; else what the system says, such
 /// as `AddrInUse`.
 pub fn open(door: Door, gateway: Arc<dyn Gateway>) -> io::Result<OpenDoor> {
-    let Door { listen, token } = door;
-    if !listen.ip().to_canonical().is_loopback() {
+    let Door { listen, token, tls } = door;
+    if tls.is_none() && !listen.ip().to_canonical().is_loopback() {
         return Err(unfit(format!(
-            "{listen} can be reached from elsewhere, and the admin port has no TLS yet; \
-             listen on 127.0.0.1 or [::1]"
+            "{listen} can be reached from elsewhere; listen on 127.0.0.1 or [::1], \
+             or add [admin.tls]"
         )));
     }
     let token = Token::new(&token).ok_or_else(|| {
@@ -80,7 +85,7 @@ pub fn open(door: Door, gateway: Arc<dyn Gateway>) -> io::Result<OpenDoor> {
     let (open, shut) = watch::channel(());
     let thread = thread::Builder::new()
         .name("admin".into())
-        .spawn(move || attend(runtime, listener, token, gateway, shut))?;
+        .spawn(move || attend(runtime, listener, (token, tls), gateway, shut))?;
     Ok(OpenDoor {
         address,
         open,
@@ -118,7 +123,7 @@ impl OpenDoor {
 fn attend(
     runtime: Runtime,
     listener: tokio::net::TcpListener,
-    token: Token,
+    (token, tls): (Token, Option<Arc<ArcSwap<ServerConfig>>>),
     gateway: Arc<dyn Gateway>,
     shut: watch::Receiver<()>,
 ) {
@@ -130,10 +135,11 @@ fn attend(
         let router = routes::router(Arc::new(Desk {
             gateway,
             token,
+            sealed: tls.is_some(),
             per_s,
             reloading,
         }));
-        welcome(listener, router, shut).await;
+        welcome(listener, tls, router, shut).await;
     });
     // A reload that still reads its file is left to itself: the process is about to end.
     runtime.shutdown_background();
@@ -151,7 +157,12 @@ async fn sample(gateway: Arc<dyn Gateway>, sampled: watch::Sender<f64>) {
 }
 
 /// Accepts until the door is shut, then waits a moment for those inside.
-async fn welcome(listener: tokio::net::TcpListener, router: Router, mut shut: watch::Receiver<()>) {
+async fn welcome(
+    listener: tokio::net::TcpListener,
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    router: Router,
+    mut shut: watch::Receiver<()>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut inside = JoinSet::new();
     loop {
@@ -160,7 +171,12 @@ async fn welcome(listener: tokio::net::TcpListener, router: Router, mut shut: wa
             biased;
             () = gone(&mut shut) => break,
             (stream, place) = admit(&listener, &places) => {
-                inside.spawn(serve(stream, router.clone(), shut.clone(), place));
+                let (router, shut) = (router.clone(), shut.clone());
+                let tls = tls.as_ref().map(|shown| shown.load_full());
+                match tls {
+                    None => inside.spawn(serve(stream, router, shut, place)),
+                    Some(tls) => inside.spawn(serve_sealed(stream, tls, router, shut, place)),
+                };
             }
         }
     }
@@ -189,6 +205,21 @@ async fn admit(
                 time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// One connection through TLS; whoever does not come through the handshake is not told why.
+async fn serve_sealed(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    router: Router,
+    shut: watch::Receiver<()>,
+    place: OwnedSemaphorePermit,
+) {
+    match timeout(HEAD_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await {
+        Ok(Ok(stream)) => serve(stream, router, shut, place).await,
+        Ok(Err(fault)) => tracing::debug!(%fault, "an admin handshake did not come about"),
+        Err(_) => tracing::debug!("an admin handshake took too long"),
     }
 }
 

@@ -19,15 +19,19 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Lets a request pass that was addressed to this machine by a name that cannot
 /// be rebound, and that no page from elsewhere has made.
-pub(crate) fn admit(target: &Uri, head: &HeaderMap) -> Result<(), Refusal> {
+///
+/// Where the port speaks TLS a name needs no such care: a page whose name was rebound to us
+/// would have been shown a certificate of ours, which has not its name.
+pub(crate) fn admit(target: &Uri, head: &HeaderMap, sealed: bool) -> Result<(), Refusal> {
     let host = addressee(target, head).ok_or(Refusal::HostForeign)?;
-    if !is_this_machine(&host) {
+    if !sealed && !is_this_machine(&host) {
         return Err(Refusal::HostForeign);
     }
-    let is_own_page = head
-        .get_all(ORIGIN)
-        .iter()
-        .all(|origin| origin.to_str().is_ok_and(|text| is_page_of(text, &host)));
+    let is_own_page = head.get_all(ORIGIN).iter().all(|origin| {
+        origin
+            .to_str()
+            .is_ok_and(|text| is_page_of(text, &host, sealed))
+    });
     let is_own_fetch = head
         .get_all(SEC_FETCH_SITE)
         .iter()
@@ -67,9 +71,10 @@ fn is_this_machine(host: &Authority) -> bool {
 }
 
 /// Whether an `Origin` names a page of this very port.
-fn is_page_of(origin: &str, host: &Authority) -> bool {
+fn is_page_of(origin: &str, host: &Authority, sealed: bool) -> bool {
+    let scheme = if sealed { "https://" } else { "http://" };
     origin
-        .strip_prefix("http://")
+        .strip_prefix(scheme)
         .is_some_and(|rest| rest.eq_ignore_ascii_case(host.as_str()))
 }
 
@@ -85,7 +90,7 @@ mod tests {
             head.append(name, value.parse().unwrap());
         }
         assert_eq!(
-            admit(&Uri::from_static("/api/v1/reload"), &head),
+            admit(&Uri::from_static("/api/v1/reload"), &head, false),
             expected,
             "{fields:?}"
         );
@@ -126,7 +131,7 @@ mod tests {
     fn an_absolute_target_names_the_host_and_the_field_does_not() {
         let head = HeaderMap::from_iter([(HOST, "localhost".parse().unwrap())]);
         let target = Uri::from_static("http://evil.example/api/v1/reload");
-        assert_eq!(admit(&target, &head), Err(Refusal::HostForeign));
+        assert_eq!(admit(&target, &head, false), Err(Refusal::HostForeign));
     }
 
     #[test]
@@ -159,5 +164,18 @@ mod tests {
                 Err(Refusal::OriginForeign),
             );
         }
+    }
+
+    #[test]
+    fn a_sealed_port_goes_by_its_certificates_names_and_by_https() {
+        let asked = |origin: &'static str| {
+            let mut head = HeaderMap::new();
+            head.append(HOST, "admin.example".parse().unwrap());
+            head.append(ORIGIN, origin.parse().unwrap());
+            admit(&Uri::from_static("/api/v1/reload"), &head, true)
+        };
+        assert_eq!(asked("https://admin.example"), Ok(()));
+        assert_eq!(asked("http://admin.example"), Err(Refusal::OriginForeign));
+        assert_eq!(asked("https://evil.example"), Err(Refusal::OriginForeign));
     }
 }

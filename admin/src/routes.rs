@@ -30,6 +30,8 @@ pub(crate) struct Desk {
     pub(crate) gateway: Arc<dyn Gateway>,
     /// Who may ask.
     pub(crate) token: Token,
+    /// Whether the port speaks TLS.
+    pub(crate) sealed: bool,
     /// Requests per second, as last sampled.
     pub(crate) per_s: watch::Receiver<f64>,
     /// One permit: reloads come one after the other.
@@ -133,7 +135,7 @@ async fn answer(route: Route, desk: Arc<Desk>, request: Request) -> Result<Respo
         desk.token.admit(request.headers())?;
     }
     if route.page.changes_something() {
-        origin::admit(request.uri(), request.headers())?;
+        origin::admit(request.uri(), request.headers(), desk.sealed)?;
     }
     match route.page {
         Page::Alive => Ok(Json(Health { status: "alive" }).into_response()),

@@ -204,6 +204,7 @@ fn needs_restart(old: &Snapshot, new: &Snapshot) -> bool {
     let (before, after) = (&old.server, &new.server);
     (&before.listen, before.workers, before.io) != (&after.listen, after.workers, after.io)
         || old.admin.listen != new.admin.listen
+        || old.admin.tls.is_some() != new.admin.tls.is_some()
 }
 
 /// What differs between two snapshots, in words for the operator.

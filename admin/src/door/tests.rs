@@ -62,6 +62,7 @@ async fn visit(bytes: &str, room: usize, reloads: usize) -> Visit {
     let (mut client, server) = duplex(room);
     let (open, shut) = watch::channel(());
     let desk = Desk {
+        sealed: false,
         gateway: Arc::new(Asleep),
         token: Token::new(&Secret::new("adm_x")).unwrap(),
         per_s: watch::channel(0.0).1,

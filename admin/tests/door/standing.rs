@@ -108,6 +108,7 @@ fn a_closed_door_frees_its_port_and_ends_idle_connections() {
 #[track_caller]
 fn refused(listen: SocketAddr, token: &str) -> io::Error {
     let door = Door {
+        tls: None,
         listen,
         token: Secret::new(token),
     };

@@ -152,6 +152,7 @@ pub(crate) fn stats(requests_total: u64) -> Stats {
 pub(crate) fn door(script: Script) -> (OpenDoor, Arc<Script>) {
     let script = Arc::new(script);
     let door = Door {
+        tls: None,
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         token: Secret::new(TOKEN),
     };
