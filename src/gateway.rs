@@ -12,13 +12,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tollring_admin::{
-    BucketStats, Gateway, Io, LatencySnapshot, PoolStats, Readiness, ReloadFault, Reloaded, Stats,
-    TokenStats, WorkerStats,
+    BucketStats, Gateway, Io, LatencySnapshot, MemoryStats, PoolStats, Readiness, ReloadFault,
+    Reloaded, Stats, TokenStats, WorkerStats,
 };
 use tollring_config::NanoUsd;
 use tollring_engine::counters::{Counter, Counters, Histogram, HistogramReading};
 use tollring_engine::tls::{TlsFault, server_config};
-use tollring_engine::{Engine, IoKind, UnixMillis};
+use tollring_engine::{Engine, IoKind, MemoryReading, UnixMillis};
 
 use crate::check;
 
@@ -178,6 +178,7 @@ impl Gateway for RunningGateway {
             requests_total: self.sum(|worker| &worker.requests_total),
             in_flight: self.sum(|worker| &worker.in_flight),
             connections: self.sum(|worker| &worker.connections),
+            memory: memory(self.engine.memory()),
             latency: self.latency(|worker| &worker.latency),
             overhead: self.latency(|worker| &worker.overhead),
             statuses,
@@ -223,6 +224,14 @@ impl Gateway for RunningGateway {
             "configuration in force"
         );
         Ok(Reloaded { version, changes })
+    }
+}
+
+fn memory(reading: MemoryReading) -> MemoryStats {
+    MemoryStats {
+        used_bytes: reading.used_bytes,
+        bound_bytes: reading.bound_bytes,
+        pressure: reading.pressure.word(),
     }
 }
 

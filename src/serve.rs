@@ -52,8 +52,10 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
         token: token.secret.clone(),
         tls: admin_tls.clone(),
     };
-    let engine = Engine::start(snapshot).map_err(|fault| format!("tollring: {fault}"))?;
+    let engine =
+        Engine::prepare(snapshot, Vec::new()).map_err(|fault| format!("tollring: {fault}"))?;
     log_io(&engine);
+    engine.open();
     let file = (!args.demo).then(|| args.config.clone());
     let gateway = RunningGateway::new(engine, file, admin_tls);
     let lent = Arc::clone(&gateway) as Arc<dyn Gateway>;

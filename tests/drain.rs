@@ -161,3 +161,30 @@ fn sigquit_ends_at_once() {
         begun.elapsed()
     );
 }
+
+#[test]
+fn clients_in_the_listeners_queue_are_served_before_it_is_closed() {
+    let provider = Provider::answering(|_| openai::answer_using(1, 1));
+    let mut gateway = Gateway::start(&Site::with_acme(&provider.url()));
+    let request = Request::post(CHAT, openai::chat("m", json!({}))).key(ACME);
+    // While the process stands still the kernel connects clients and nobody takes them.
+    gateway.signal("STOP");
+    let mut queued: Vec<Client> = (0..50)
+        .map(|_| {
+            let mut client = gateway.client();
+            client.send(request.bytes());
+            client
+        })
+        .collect();
+    gateway.signal("TERM");
+    gateway.signal("CONT");
+    for client in &mut queued {
+        assert_eq!(client.answer().status, 200);
+        assert!(client.is_closed());
+    }
+    assert!(gateway.await_exit().success(), "{}", gateway.log());
+    assert!(
+        Client::try_connect(&gateway.url).is_err(),
+        "the port is free"
+    );
+}

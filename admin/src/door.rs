@@ -50,8 +50,10 @@ pub struct Door {
 #[must_use = "dropping it closes the door"]
 pub struct OpenDoor {
     address: SocketAddr,
-    /// Nothing is ever sent: that it is gone is the message.
-    open: watch::Sender<()>,
+    /// For another process to take over.
+    listener: TcpListener,
+    /// Whether newcomers are let in; that it is gone shuts the door altogether.
+    open: watch::Sender<bool>,
     thread: JoinHandle<()>,
 }
 
@@ -64,14 +66,24 @@ pub struct OpenDoor {
 /// is empty or cannot be sent in a header field; else what the system says, such
 /// as `AddrInUse`.
 pub fn open(door: Door, gateway: Arc<dyn Gateway>) -> io::Result<OpenDoor> {
-    let Door { listen, token, tls } = door;
-    if tls.is_none() && !listen.ip().to_canonical().is_loopback() {
-        return Err(unfit(format!(
-            "{listen} can be reached from elsewhere; listen on 127.0.0.1 or [::1], \
-             or add [admin.tls]"
-        )));
-    }
-    let token = Token::new(&token).ok_or_else(|| {
+    check(door.listen, &door)?;
+    let listener = TcpListener::bind(door.listen)?;
+    open_on(listener, door, gateway)
+}
+
+/// Opens the door on a socket that listens already, made by another process.
+///
+/// # Errors
+///
+/// As [`open`]: where the socket listens is held to the same rule.
+pub fn open_on(
+    listener: TcpListener,
+    door: Door,
+    gateway: Arc<dyn Gateway>,
+) -> io::Result<OpenDoor> {
+    let address = listener.local_addr()?;
+    check(address, &door)?;
+    let token = Token::new(&door.token).ok_or_else(|| {
         unfit("the admin token is empty or has characters that a header field cannot carry".into())
     })?;
     let runtime = runtime::Builder::new_current_thread()
@@ -80,25 +92,35 @@ pub fn open(door: Door, gateway: Arc<dyn Gateway>) -> io::Result<OpenDoor> {
         .max_blocking_threads(1)
         .thread_name("admin-reload")
         .build()?;
-    let listener = bind(listen, &runtime)?;
-    let address = listener.local_addr()?;
-    let (open, shut) = watch::channel(());
+    let attended = attach(listener.try_clone()?, &runtime)?;
+    let (open, shut) = watch::channel(true);
     let thread = thread::Builder::new()
         .name("admin".into())
-        .spawn(move || attend(runtime, listener, (token, tls), gateway, shut))?;
+        .spawn(move || attend(runtime, attended, (token, door.tls), gateway, shut))?;
     Ok(OpenDoor {
         address,
+        listener,
         open,
         thread,
     })
+}
+
+/// Whether the door may stand there.
+fn check(listen: SocketAddr, door: &Door) -> io::Result<()> {
+    if door.tls.is_none() && !listen.ip().to_canonical().is_loopback() {
+        return Err(unfit(format!(
+            "{listen} can be reached from elsewhere; listen on 127.0.0.1 or [::1], \
+             or add [admin.tls]"
+        )));
+    }
+    Ok(())
 }
 
 fn unfit(sentence: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, sentence)
 }
 
-fn bind(listen: SocketAddr, runtime: &Runtime) -> io::Result<tokio::net::TcpListener> {
-    let listener = TcpListener::bind(listen)?;
+fn attach(listener: TcpListener, runtime: &Runtime) -> io::Result<tokio::net::TcpListener> {
     listener.set_nonblocking(true)?;
     let _inside = runtime.enter();
     tokio::net::TcpListener::from_std(listener)
@@ -110,8 +132,24 @@ impl OpenDoor {
         self.address
     }
 
+    /// Another descriptor of its listener, for another process.
+    ///
+    /// # Errors
+    ///
+    /// When there is none left.
+    pub fn listener(&self) -> io::Result<TcpListener> {
+        self.listener.try_clone()
+    }
+
+    /// Lets nobody new in: another process has the listener. Who is inside stays until the door
+    /// is closed.
+    pub fn leave(&self) {
+        self.open.send_replace(false);
+    }
+
     /// Stops listening, gives requests in progress a moment to finish, and ends the thread.
     pub fn close(self) {
+        drop(self.listener);
         drop(self.open);
         if self.thread.join().is_err() {
             tracing::error!("the admin thread had panicked");
@@ -125,7 +163,7 @@ fn attend(
     listener: tokio::net::TcpListener,
     (token, tls): (Token, Option<Arc<ArcSwap<ServerConfig>>>),
     gateway: Arc<dyn Gateway>,
-    shut: watch::Receiver<()>,
+    shut: watch::Receiver<bool>,
 ) {
     runtime.block_on(async move {
         let (sampled, per_s) = watch::channel(0.0);
@@ -161,15 +199,18 @@ async fn welcome(
     listener: tokio::net::TcpListener,
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
     router: Router,
-    mut shut: watch::Receiver<()>,
+    mut shut: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut inside = JoinSet::new();
+    let mut open = shut.clone();
     loop {
         while inside.try_join_next().is_some() {}
         tokio::select! {
             biased;
             () = gone(&mut shut) => break,
+            // An error is the end of the sender, which the line above sees first.
+            _ = open.wait_for(|&open| !open) => break,
             (stream, place) = admit(&listener, &places) => {
                 let (router, shut) = (router.clone(), shut.clone());
                 let tls = tls.as_ref().map(|shown| shown.load_full());
@@ -181,6 +222,7 @@ async fn welcome(
         }
     }
     drop(listener);
+    gone(&mut shut).await;
     // Each of them was told by the same signal.
     let _ = timeout(CLOSE_TIMEOUT, async {
         while inside.join_next().await.is_some() {}
@@ -213,7 +255,7 @@ async fn serve_sealed(
     stream: TcpStream,
     tls: Arc<ServerConfig>,
     router: Router,
-    shut: watch::Receiver<()>,
+    shut: watch::Receiver<bool>,
     place: OwnedSemaphorePermit,
 ) {
     match timeout(HEAD_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await {
@@ -227,7 +269,7 @@ async fn serve_sealed(
 async fn serve<S>(
     stream: S,
     router: Router,
-    mut shut: watch::Receiver<()>,
+    mut shut: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -252,12 +294,12 @@ async fn serve<S>(
 }
 
 /// Until the door is shut, or the connection has lived long enough.
-async fn outstayed(shut: &mut watch::Receiver<()>) {
+async fn outstayed(shut: &mut watch::Receiver<bool>) {
     let _ = timeout(CONNECTION_AGE_MAX, gone(shut)).await;
 }
 
 /// Until whoever held the door open has let go of it.
-async fn gone(shut: &mut watch::Receiver<()>) {
+async fn gone(shut: &mut watch::Receiver<bool>) {
     while shut.changed().await.is_ok() {}
 }
 

@@ -211,6 +211,16 @@ impl Page<'_> {
             "Begun and not settled.",
             stats.in_flight,
         )?;
+
+        self.gauge(
+            "tollring_memory_used_bytes",
+            "Memory in use.",
+            stats.memory.used_bytes,
+        )?;
+        if let Some(bound_bytes) = stats.memory.bound_bytes {
+            let help = "Memory there may be; work is refused before.";
+            self.gauge("tollring_memory_bound_bytes", help, bound_bytes)?;
+        }
         self.histogram(
             "tollring_request_duration_seconds",
             "From a request's first byte to its answer's last.",

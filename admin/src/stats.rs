@@ -35,6 +35,8 @@ pub struct Stats {
     pub in_flight: u64,
     /// Open client connections.
     pub connections: u64,
+    /// Memory, and what is given up for it.
+    pub memory: MemoryStats,
     /// From a request's first byte to its answer's last.
     #[serde(rename = "latency_us")]
     pub latency: LatencySnapshot,
@@ -58,6 +60,17 @@ pub struct Stats {
     pub pools: Vec<PoolStats>,
     /// Holds that were neither posted nor voided; each is a bug that was counted.
     pub holds_dropped_total: u64,
+}
+
+/// How much memory is used, of how much, and what is given up for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryStats {
+    /// Bytes in use: of the process, or of its control group where that sets the bound.
+    pub used_bytes: u64,
+    /// Bytes there may be; absent without a bound.
+    pub bound_bytes: Option<u64>,
+    /// What is given up: `none`, `end_keep_alive`, `refuse_requests` or `stop_accepting`.
+    pub pressure: &'static str,
 }
 
 /// Which system interface the workers use.

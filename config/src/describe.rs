@@ -26,6 +26,7 @@ impl Snapshot {
                 "workers": self.server.workers,
                 "io": io_word(self.server.io),
                 "tls": self.server.tls.as_ref().map(describe_server_tls),
+                "takeover": self.server.takeover,
             },
             "admin": {
                 "listen": self.admin.listen,
@@ -40,6 +41,7 @@ impl Snapshot {
                 "body_bytes": self.limits.body_bytes,
                 "connections": self.limits.connections,
                 "handshakes": self.limits.handshakes,
+                "memory": self.limits.memory,
             },
             "quota": {
                 "hold": match self.quota.hold {

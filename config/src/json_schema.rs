@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::limits::{
     API_KEYS_MAX, BODY_BYTES_MAX, BODY_BYTES_MIN, CERTIFICATES_MAX, CONCURRENT_MAX,
     CONNECTIONS_MAX, COUNT_MAX, FALLBACK_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX, HEAD_BYTES_MIN,
-    HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LIMITS_MAX, LISTEN_MAX, TARGET_BYTES_MIN, TARGETS_MAX,
-    UPSTREAMS_MAX, WEIGHT_MAX, WORKERS_MAX,
+    HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LIMITS_MAX, LISTEN_MAX, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
+    TARGET_BYTES_MIN, TARGETS_MAX, UPSTREAMS_MAX, WEIGHT_MAX, WORKERS_MAX,
 };
 use crate::schema::gateway::{LIMITS_DEFAULT, TIMEOUTS_DEFAULT};
 use crate::schema::limit::{UNITS, WINDOWS};
@@ -119,6 +119,7 @@ fn server() -> Value {
             },
             "workers": whole(0, WORKERS_MAX, "Worker threads; 0: one per core."),
             "io": word(&["auto", "io_uring", "epoll"], "The system interface of the workers."),
+            "takeover": text("Unix socket at which a new process may ask for the listeners."),
             "tls": server_tls(),
         }),
     )
@@ -307,6 +308,7 @@ fn limits() -> Value {
             "body_bytes": bytes(BODY_BYTES_MIN, BODY_BYTES_MAX, "Bytes of an inspected body."),
             "connections": whole(1, CONNECTIONS_MAX, "Connections; absent: as descriptors allow."),
             "handshakes": whole(1, HANDSHAKES_MAX, "TLS handshakes of one worker at one time."),
+            "memory": bytes(MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, "Memory; absent: the cgroup's."),
         }),
     );
     let default = &LIMITS_DEFAULT;

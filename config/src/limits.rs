@@ -25,6 +25,9 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const MODEL_NAME_BYTES_MAX: usize = 256;
 /// Bytes of the path prefix of a service or base URL; it is part of every target.
 pub const PATH_BYTES_MAX: usize = 1024;
+/// Bytes of the path of a unix socket: `sun_path` has 108 with its end (unix(7)), and a new socket
+/// is made beside the old one under a name that is a little longer.
+pub const SOCKET_PATH_BYTES_MAX: usize = 96;
 /// Bytes of a host name (RFC 1035 §2.3.4).
 pub const HOST_BYTES_MAX: usize = 253;
 
@@ -89,6 +92,10 @@ pub const BODY_BYTES_MIN: u64 = 1024;
 pub const CONNECTIONS_MAX: u64 = 4_000_000;
 /// Client connections where the file sets no number and descriptors allow it.
 pub const CONNECTIONS_DEFAULT: usize = 100_000;
+/// The smallest bound on memory: less than this the program has in use before anyone comes.
+pub const MEMORY_BYTES_MIN: u64 = 16 * MIB;
+/// The largest; more than any one machine of today.
+pub const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024 * MIB;
 
 /// The largest count a limit or a model's maximum may state, as text stays readable and sums
 /// of many stay in 63 bits.

@@ -8,6 +8,7 @@ mod tls;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::digest::ByDigest;
@@ -84,6 +85,8 @@ pub struct Server {
     pub io: IoChoice,
     /// What the data port shows and asks for; absent: it speaks in the clear.
     pub tls: Option<ServerTls>,
+    /// The unix socket at which a new process of this program may ask for the listeners.
+    pub takeover: Option<PathBuf>,
 }
 
 /// Which system interface the workers use.
@@ -145,6 +148,8 @@ pub struct Limits {
     pub connections: Option<usize>,
     /// Clients of one worker that are on their way through a TLS handshake.
     pub handshakes: usize,
+    /// Bytes of memory; absent: what the control group allows, if anything bounds it.
+    pub memory: Option<u64>,
 }
 
 /// How much is reserved, and what happens when it was too little.

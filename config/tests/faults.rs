@@ -58,6 +58,7 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::RateMisplaced => "rate misplaced",
         Problem::LimitRepeated { .. } => "limit repeated",
         Problem::AddressMalformed => "address malformed",
+        Problem::SocketPathMalformed => "socket path",
         Problem::AddressTaken { .. } => "address taken",
         Problem::UrlMalformed { .. } => "url malformed",
         Problem::UrlCleartext => "url cleartext",
@@ -79,7 +80,7 @@ fn kind(problem: &Problem) -> &'static str {
 }
 
 /// How many names [`kind`] can give, without the three that [`load`] alone brings about.
-const KINDS: usize = 45;
+const KINDS: usize = 46;
 
 #[test]
 fn every_kind_of_fault_has_a_case() {

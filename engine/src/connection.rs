@@ -12,6 +12,7 @@ use std::time::Duration;
 use tollring_dialects::openai::{StreamMeter, UnaryMeter};
 use tollring_http1::{BodyDecoder, Framing, RequestHead, ResponseHead};
 
+use crate::accept::TurnedAway;
 use crate::exchange::{self, After};
 use crate::net::{Buffer, Buffers, ClientWatch, Stream, spawn};
 use crate::worker::Worker;
@@ -25,6 +26,10 @@ const LINGER_BYTES: usize = 256 * 1024;
 
 /// How long that may take.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a client that was taken from the queue of a listener about to be closed may take to
+/// say what it wants. It is on its way: nobody connects to say nothing.
+const LAST_COMER: Duration = Duration::from_secs(1);
 
 /// What has been read of a request.
 pub(crate) struct Intake {
@@ -106,6 +111,8 @@ pub(crate) struct Connection {
     pub(crate) presence: Rc<ClientWatch>,
     /// What the subject of the client's certificate is looked up by, where it showed one.
     pub(crate) shown: Option<[u8; 32]>,
+    /// Whether a request of it was read.
+    served: bool,
 }
 
 impl Connection {
@@ -117,6 +124,7 @@ impl Connection {
             client,
             presence,
             shown,
+            served: false,
         }
     }
 
@@ -160,13 +168,19 @@ pub(crate) fn start(connection: Connection) {
 async fn serve(mut connection: Connection) {
     let worker = Rc::clone(&connection.worker);
     let mut carried_over: Option<Buffer> = None;
+    let mut last_comer = worker.doorway.is_closing() && !connection.served;
     loop {
         let inbox = match carried_over.take() {
             Some(pipelined) => pipelined,
             // Told to stop while this task was on its way: no drain will look here again.
-            None if worker.draining.get() && connection.client.is_quiet() => return,
+            None if worker.draining.get() && !last_comer && connection.client.is_quiet() => return,
             None => {
-                let idle = worker.live().config.timeouts.idle;
+                let stated = worker.live().config.timeouts.idle;
+                let idle = if last_comer {
+                    stated.min(LAST_COMER)
+                } else {
+                    stated
+                };
                 match connection
                     .client
                     .reader
@@ -179,6 +193,7 @@ async fn serve(mut connection: Connection) {
                 }
             }
         };
+        (last_comer, connection.served) = (false, true);
         let mut desk = worker.desks.lend(&worker.buffers);
         desk.intake.inbox = inbox;
         let after = exchange::exchange(&mut connection, &mut desk).await;
@@ -210,11 +225,13 @@ fn park(connection: Connection, idle: Duration) {
 }
 
 /// Tells a client that the gateway is full, without looking at what it asked.
-pub(crate) fn turn_away(connection: Connection) {
+pub(crate) fn turn_away(connection: Connection, place: TurnedAway) {
     let worker = Rc::clone(&connection.worker);
-    spawn(say_full(connection), move || {
-        worker.counters().panics_total.add(1)
-    });
+    let told = async move {
+        say_full(connection).await;
+        drop(place);
+    };
+    spawn(told, move || worker.counters().panics_total.add(1));
 }
 
 async fn say_full(mut connection: Connection) {

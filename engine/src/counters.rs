@@ -153,6 +153,8 @@ pub struct Counters {
     pub in_flight: Counter,
     /// Blocks of memory lent at the last tick.
     pub buffers_borrowed: Counter,
+    /// Times the worker looked up from its work; one that stands still is stuck.
+    pub ticks: Counter,
     /// Tasks that ended in a panic.
     pub panics_total: Counter,
     /// Accepts that failed, and connections turned away because the gateway was full.
@@ -187,6 +189,7 @@ impl Default for Counters {
             requests_total: Counter::default(),
             in_flight: Counter::default(),
             buffers_borrowed: Counter::default(),
+            ticks: Counter::default(),
             panics_total: Counter::default(),
             turned_away_total: Counter::default(),
             handshakes_total: Counter::default(),

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -10,26 +11,25 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 use rustls::server::ProducesTickets;
-use tollring_config::limits::CONNECTIONS_DEFAULT;
 use tollring_config::{IoChoice, Snapshot};
 use tollring_ledger::{Ledger, UnixMillis, WorkerSlot};
 
 use crate::counters::Counters;
+use crate::descriptors::{self, Budget};
+use crate::doors::Doors;
+use crate::keeper;
 use crate::live::{self, Live};
-use crate::net::listener::{self, Bound};
+use crate::net::listener::Bound;
 use crate::net::mailbox::Letter;
 use crate::net::runtime::EventLoop;
-use crate::net::{IoReport, Mailbox, affinity, entropy, unix_now_ms};
+use crate::net::{Inherited, IoReport, Mailbox, affinity, entropy, unix_now_ms};
+use crate::pressure::{Gauge, MemoryReading};
 use crate::tls::{self, Keys, TlsFault};
 use crate::upstream::origin::{Origin, Origins};
 use crate::worker::{self, Start};
 
 /// How often upstream names are resolved again.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
-
-/// Descriptors beside the clients': one upstream for each client at the worst is not counted
-/// here; files, listeners, rings, eventfds and the admin port are.
-const DESCRIPTORS_OWN: u64 = 128;
 
 /// How long the last words to clients may take when the drain limit has passed.
 const CUT_LIMIT: Duration = Duration::from_secs(2);
@@ -44,6 +44,12 @@ pub(crate) struct Shared {
     pub(crate) counters: Box<[CachePadded<Counters>]>,
     /// Client connections over all workers where the file sets no number.
     pub(crate) connections_max: usize,
+    /// From this number on a client's descriptor is one that was meant for something else.
+    pub(crate) descriptors_line: RawFd,
+    /// Listeners from which a worker may still take somebody.
+    pub(crate) acceptors: AtomicUsize,
+    /// How scarce memory is.
+    pub(crate) memory: Gauge,
     pub(crate) id_seed: u64,
 }
 
@@ -84,7 +90,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
     origins: Arc<Origins>,
-    addresses: Vec<SocketAddr>,
+    doors: Doors,
     io: IoReport,
     cores: Vec<Option<usize>>,
     mailboxes: Vec<Mailbox>,
@@ -96,12 +102,22 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Binds the data port and starts the workers.
+    /// Binds the data port, starts the workers and takes clients.
     ///
     /// # Errors
     /// [`StartFault`], one sentence each with its remedy; nothing is left running.
     pub fn start(config: Snapshot) -> Result<Self, StartFault> {
-        let connections_max = connections_max(config.limits.connections)?;
+        let engine = Self::prepare(config, Vec::new())?;
+        engine.open();
+        Ok(engine)
+    }
+
+    /// Binds the data port, with inherited sockets where there are some for its addresses, and
+    /// starts the workers. Clients queue until [`Engine::open`].
+    ///
+    /// # Errors
+    /// [`StartFault`], one sentence each with its remedy; nothing is left running.
+    pub fn prepare(config: Snapshot, inherited: Vec<Inherited>) -> Result<Self, StartFault> {
         let tickets = tls::keys::tickets()?;
         let keys = Keys::read(&config, &tickets)?;
         let cores = affinity::allowed_cores();
@@ -109,7 +125,15 @@ impl Engine {
             0 => affinity::default_workers(),
             asked => usize::from(asked),
         };
-        let (addresses, mut bound) = bind_all(&config.server.listen, workers)?;
+        let Budget {
+            connections_max,
+            line,
+        } = descriptors::budget(
+            config.limits.connections,
+            workers,
+            config.server.listen.len(),
+        )?;
+        let (doors, bound) = Doors::open(&config.server.listen, inherited, workers)?;
         let io_choice = config.server.io;
         let ledger = Arc::new(Ledger::new(u16::try_from(workers).unwrap_or(u16::MAX)));
         let origins = Arc::new(Origins::new(workers));
@@ -119,6 +143,9 @@ impl Engine {
             live: ArcSwap::from_pointee(live),
             counters: (0..workers).map(|_| CachePadded::default()).collect(),
             connections_max,
+            descriptors_line: line,
+            acceptors: AtomicUsize::new(bound.iter().map(Vec::len).sum()),
+            memory: Gauge::default(),
             // Ids stay unique within the process without entropy.
             id_seed: entropy(),
         });
@@ -126,7 +153,7 @@ impl Engine {
             shared,
             ledger,
             origins,
-            addresses,
+            doors,
             io: IoReport {
                 kind: crate::net::IoKind::Epoll,
                 flags: &[],
@@ -138,12 +165,15 @@ impl Engine {
             tickets,
             publishing: Mutex::default(),
         };
-        for index in 0..workers {
+        for (index, listeners) in bound.into_iter().enumerate() {
             // More workers than cores share; fewer leave the last ones alone.
             let core = cores[index % cores.len()];
-            engine.start_worker(index, core, bound.remove(0), io_choice)?;
+            engine.start_worker(index, core, listeners, io_choice)?;
         }
         engine.start_resolver();
+        if let Err(fault) = keeper::start(&engine.shared) {
+            tracing::warn!(%fault, "memory will not be looked at");
+        }
         Ok(engine)
     }
 
@@ -235,11 +265,36 @@ impl Engine {
         Ok((version, changes))
     }
 
-    /// Tells every worker to end idle connections and to finish the others, and waits until
+    /// Takes clients from now on.
+    pub fn open(&self) {
+        self.tell(Letter::Open);
+    }
+
+    /// Descriptors of every listener, for a process that is to take clients from them too.
+    ///
+    /// # Errors
+    /// When there are not enough of them.
+    pub fn listeners(&self) -> io::Result<Vec<Inherited>> {
+        self.doors.duplicate()
+    }
+
+    /// Takes nobody any more: another process has the listeners, and the clients in their
+    /// queues. Connections go on, each to the end of its next request, for at most `limit`.
+    /// `hurry` is asked meanwhile, and ends the waiting when it says so. Says whether everyone
+    /// has gone.
+    pub fn leave(&self, limit: Duration, mut hurry: impl FnMut() -> bool) -> bool {
+        self.doors.close();
+        self.tell(Letter::Leave);
+        self.is_empty_within(limit, &mut hurry)
+    }
+
+    /// Tells every worker to serve who waits in the queues of its listeners and close them,
+    /// to end idle connections and to finish the others, and waits until
     /// nothing is left. What is not finished after `limit` is ended with the words that fit:
     /// a stream gets an error event. `hurry` is asked meanwhile, and ends the waiting when it
     /// says so. Says whether everything was finished.
     pub fn drain(&self, limit: Duration, mut hurry: impl FnMut() -> bool) -> bool {
+        self.doors.close();
         self.tell(Letter::Drain);
         if self.is_empty_within(limit, &mut hurry) {
             return true;
@@ -258,7 +313,7 @@ impl Engine {
 
     fn is_empty_within(&self, limit: Duration, hurry: &mut impl FnMut() -> bool) -> bool {
         let deadline = Instant::now() + limit;
-        while self.connections() > 0 {
+        while self.shared.acceptors.load(Ordering::Acquire) > 0 || self.connections() > 0 {
             if Instant::now() >= deadline || hurry() {
                 return false;
             }
@@ -280,7 +335,7 @@ impl Engine {
 
     /// Where clients are taken; with the port the system chose, where it was left open.
     pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+        self.doors.addresses()
     }
 
     /// Which system interface the workers use.
@@ -303,6 +358,11 @@ impl Engine {
         &self.shared.counters
     }
 
+    /// How much memory is used, of how much, and what is given up for it.
+    pub fn memory(&self) -> MemoryReading {
+        self.shared.memory.read()
+    }
+
     /// Every upstream this process has known.
     pub fn origins(&self) -> Vec<Arc<Origin>> {
         self.origins.all()
@@ -320,47 +380,6 @@ impl Engine {
             .iter()
             .map(|counters| counters.connections.read())
             .sum()
-    }
-}
-
-/// The listeners of each worker, one for every address.
-type PerWorker = Vec<Vec<Bound>>;
-
-fn bind_all(
-    addresses: &[SocketAddr],
-    workers: usize,
-) -> Result<(Vec<SocketAddr>, PerWorker), StartFault> {
-    let mut per_worker: PerWorker = (0..workers).map(|_| Vec::new()).collect();
-    let mut actual = Vec::with_capacity(addresses.len());
-    for &address in addresses {
-        let bound = listener::bind(address, workers);
-        let (address, listeners) = bound.map_err(|cause| StartFault::Listen { address, cause })?;
-        actual.push(address);
-        for (worker, listener) in per_worker.iter_mut().zip(listeners) {
-            worker.push(listener);
-        }
-    }
-    Ok((actual, per_worker))
-}
-
-/// How many client connections there may be: as many as were asked for, or as many as there are
-/// descriptors for.
-fn connections_max(asked: Option<usize>) -> Result<usize, StartFault> {
-    let connections = asked.unwrap_or(CONNECTIONS_DEFAULT);
-    let needed = connections as u64 + DESCRIPTORS_OWN;
-    let allowed = affinity::raise_descriptors(needed);
-    if allowed >= needed {
-        return Ok(connections);
-    }
-    let fitting = allowed.saturating_sub(DESCRIPTORS_OWN);
-    match usize::try_from(fitting) {
-        // An upstream connection for each client, at the worst.
-        Ok(fitting) if asked.is_none() && fitting > 1 => Ok(fitting / 2),
-        _ => Err(StartFault::Descriptors {
-            connections,
-            needed,
-            allowed,
-        }),
     }
 }
 

@@ -28,12 +28,19 @@ pub mod live;
 pub mod tls;
 pub mod upstream;
 
+mod accept;
 mod connection;
+mod descriptors;
+mod doors;
 mod exchange;
 mod greeting;
+mod keeper;
+mod memory;
 mod net;
+mod pressure;
 mod worker;
 
 pub use engine::{Engine, StartFault};
-pub use net::{IoKind, IoReport};
+pub use net::{Inherited, IoKind, IoReport};
+pub use pressure::{MemoryReading, Pressure};
 pub use tollring_ledger::UnixMillis;

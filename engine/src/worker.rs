@@ -1,6 +1,6 @@
 //! One thread, one ring, one core: what belongs to a worker, and its life.
 //!
-//! A worker accepts clients, keeps its own buffers, pools, deadlines and counters,
+//! A worker keeps its own buffers, pools, deadlines and counters,
 //! and shares nothing mutable with other workers but the buckets' atomics. It
 //! learns of a new snapshot by comparing a version at each request, and of a drain
 //! by mail.
@@ -14,23 +14,21 @@ use std::time::Duration;
 
 use tollring_ledger::{UnixMillis, WorkerSlot};
 
-use crate::connection::{self, Connection, Desks};
+use crate::accept::{self, Doorway};
+use crate::connection::Desks;
 use crate::counters::Counters;
 use crate::engine::Shared;
 use crate::exchange::date::DateLine;
 use crate::exchange::headroom::Headroom;
-use crate::greeting;
 use crate::live::InForce;
 use crate::net::deadline::TICK_MS;
 use crate::net::listener::Bound;
 use crate::net::mailbox::Letter;
 use crate::net::runtime::EventLoop;
-use crate::net::{Buffers, Deadlines, Hangups, Listener, Mailbox, Stream, entropy, sleep, spawn};
+use crate::net::{Buffers, Deadlines, Hangups, Listener, Mailbox, entropy, sleep, spawn};
+use crate::pressure::Pressure;
 use crate::upstream::balance::Dice;
 use crate::upstream::pool::Pools;
-
-/// How long accepting rests when the system has no descriptor left.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// Ticks between two looks at idle upstream connections.
 const POOL_TICKS: u64 = 4;
@@ -48,9 +46,14 @@ pub(crate) struct Worker {
     pub(crate) headroom: Headroom,
     pub(crate) date: DateLine,
     pub(crate) dice: Dice,
+    pub(crate) doorway: Doorway,
     pub(crate) draining: Cell<bool>,
     /// Clients on their way through a TLS handshake.
     pub(crate) handshakes: Cell<usize>,
+    /// Whether connections end after the request in progress: the process goes, or memory is
+    /// short.
+    pub(crate) ends_connections: Cell<bool>,
+    pressure: Cell<Pressure>,
     requests: Cell<u64>,
 }
 
@@ -69,7 +72,10 @@ impl Worker {
             date: DateLine::default(),
             // Without entropy the dice still spread load, only predictably.
             dice: Dice::new(entropy()),
+            doorway: Doorway::new(),
             draining: Cell::new(false),
+            ends_connections: Cell::new(false),
+            pressure: Cell::new(Pressure::None),
             handshakes: Cell::new(0),
             requests: Cell::new(0),
             shared,
@@ -113,6 +119,18 @@ impl Worker {
         number
     }
 
+    /// What this worker shares with the others and with their keeper.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// How many client connections this worker may have.
+    pub(crate) fn connections_max(&self) -> usize {
+        let stated = self.live().config.limits.connections;
+        let connections = stated.unwrap_or(self.shared.connections_max);
+        connections.div_ceil(self.shared.counters.len())
+    }
+
     /// What begins every request id of this process.
     pub(crate) fn id_seed(&self) -> u64 {
         self.shared.id_seed
@@ -129,61 +147,38 @@ impl Worker {
             if ticks.is_multiple_of(POOL_TICKS) {
                 self.pools.tick(now_ms);
             }
+            self.look_around();
             self.counters().buffers_borrowed.set(self.buffers.lent());
+            self.counters().ticks.add(1);
         }
     }
 
-    async fn accept_for_ever(self: Rc<Self>, listener: Listener) {
-        loop {
-            match listener.accept().await {
-                Ok(socket) => self.welcome(Stream::new(socket, &self.deadlines)),
-                Err(fault) => {
-                    self.counters().turned_away_total.add(1);
-                    if is_exhaustion(&fault) {
-                        tracing::warn!(%fault, "accepting rests: out of descriptors or memory");
-                        sleep(ACCEPT_REST).await;
-                    }
-                }
-            }
-        }
-    }
-
-    fn welcome(self: &Rc<Self>, stream: Stream) {
-        let stated = self.live().config.limits.connections;
-        let connections = stated.unwrap_or(self.shared.connections_max);
-        let share = connections.div_ceil(self.shared.counters.len());
-        let counters = self.counters();
-        let full = counters.connections.read() >= share as u64;
-        counters.connections.add(1);
-        counters.connections_total.add(1);
-        if full {
-            counters.turned_away_total.add(1);
-            let connection = Connection::new(Rc::clone(self), stream, None);
-            // A handshake would cost more than what there is to say.
-            if self.live().tls.is_none() {
-                connection::turn_away(connection);
-            }
-        } else if self.draining.get() {
-            counters.connections.sub(1);
-        } else {
-            greeting::welcome(self, stream);
-        }
+    /// What is given up because memory is short, as of the last tick.
+    pub(crate) fn pressure(&self) -> Pressure {
+        self.pressure.get()
     }
 
     fn drain(&self) {
         self.draining.set(true);
+        self.look_around();
+        self.doorway.drain();
         self.deadlines.end_idle();
         self.pools.close_all();
     }
-}
 
-/// Whether an accept failed for want of descriptors or memory, so that trying again at once
-/// would only spin. Anything else concerned one client that is gone already.
-fn is_exhaustion(fault: &io::Error) -> bool {
-    matches!(
-        fault.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
+    fn leave(&self) {
+        self.doorway.leave();
+        self.look_around();
+    }
+
+    /// Notes what may have changed beside the path of requests.
+    fn look_around(&self) {
+        let pressure = self.shared.memory.pressure();
+        self.pressure.set(pressure);
+        let goes = self.draining.get() || self.doorway.is_closing();
+        self.ends_connections
+            .set(goes || pressure != Pressure::None);
+    }
 }
 
 /// What a worker's thread starts with.
@@ -204,14 +199,14 @@ pub(crate) fn run(event_loop: &mut EventLoop, start: Start) -> io::Result<()> {
         let bug = || tracing::error!("a worker's own task panicked");
         spawn(Rc::clone(&worker).tick_for_ever(), bug);
         for bound in start.listeners {
-            spawn(
-                Rc::clone(&worker).accept_for_ever(Listener::adopt(bound)?),
-                bug,
-            );
+            let listener = Listener::adopt(bound)?;
+            spawn(accept::attend(Rc::clone(&worker), listener), bug);
         }
         let letters = start.mailbox.open()?;
         loop {
             match letters.next().await? {
+                Letter::Open => worker.doorway.open(),
+                Letter::Leave => worker.leave(),
                 Letter::Drain => worker.drain(),
                 Letter::Cut => worker.deadlines.end_all(),
                 Letter::Stop => return Ok(()),

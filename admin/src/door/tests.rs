@@ -27,6 +27,7 @@ impl Gateway for Asleep {
             requests_total: 0,
             in_flight: 0,
             connections: 0,
+            memory: crate::MemoryStats::default(),
             latency: LatencySnapshot::default(),
             overhead: LatencySnapshot::default(),
             statuses: BTreeMap::new(),
@@ -54,13 +55,13 @@ struct Visit {
     client: DuplexStream,
     connection: tokio::task::JoinHandle<()>,
     /// Kept, or the door would close.
-    open: watch::Sender<()>,
+    open: watch::Sender<bool>,
     began: Instant,
 }
 
 async fn visit(bytes: &str, room: usize, reloads: usize) -> Visit {
     let (mut client, server) = duplex(room);
-    let (open, shut) = watch::channel(());
+    let (open, shut) = watch::channel(true);
     let desk = Desk {
         sealed: false,
         gateway: Arc::new(Asleep),

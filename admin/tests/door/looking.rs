@@ -160,6 +160,7 @@ fn the_stats_say_everything_by_its_published_name() {
         "statuses": {"200": 31, "402": 32},
         "refusals": {"quota_exhausted": 33},
         "failures": {"connect/refused": 34},
+        "memory": {"used_bytes": 23, "bound_bytes": 24, "pressure": "none"},
         "tokens": {"input": 41, "output": 42},
         "cost_usd": "1.250000001",
         "buckets": [{
@@ -210,6 +211,8 @@ fn metrics_name_every_counter_with_its_unit_and_labels() {
         r#"tollring_requests_total{status="402"} 32"#,
         r#"tollring_connections 22"#,
         r#"tollring_requests_in_flight 21"#,
+        r#"tollring_memory_used_bytes 23"#,
+        r#"tollring_memory_bound_bytes 24"#,
         r#"tollring_refusals_total{code="quota_exhausted"} 33"#,
         r#"tollring_upstream_failures_total{stage="connect",cause="refused"} 34"#,
         r#"tollring_tokens_total{direction="input"} 41"#,

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tollring_admin::{
-    BucketStats, Door, Gateway, Io, LatencySnapshot, OpenDoor, PoolStats, Readiness, ReloadFault,
-    Reloaded, Stats, TokenStats, WorkerStats, open,
+    BucketStats, Door, Gateway, Io, LatencySnapshot, MemoryStats, OpenDoor, PoolStats, Readiness,
+    ReloadFault, Reloaded, Stats, TokenStats, WorkerStats, open,
 };
 use tollring_config::{NanoUsd, Scope, Secret, Unit, UnixSeconds, Window};
 
@@ -105,12 +105,12 @@ pub(crate) fn stats(requests_total: u64) -> Stats {
         requests_total,
         in_flight: 21,
         connections: 22,
-        latency: LatencySnapshot {
-            buckets: vec![(900, 90), (2_000, 9), (u64::MAX, 1)],
-            sum_us: 1_500_000,
-            count: 100,
-            max_us: 700_000_000,
+        memory: MemoryStats {
+            used_bytes: 23,
+            bound_bytes: Some(24),
+            pressure: "none",
         },
+        latency: latency(),
         overhead: LatencySnapshot {
             buckets: vec![(40, 3)],
             sum_us: 99,
@@ -145,6 +145,15 @@ pub(crate) fn stats(requests_total: u64) -> Stats {
             reused_total: 54,
         }],
         holds_dropped_total: 61,
+    }
+}
+
+fn latency() -> LatencySnapshot {
+    LatencySnapshot {
+        buckets: vec![(900, 90), (2_000, 9), (u64::MAX, 1)],
+        sum_us: 1_500_000,
+        count: 100,
+        max_us: 700_000_000,
     }
 }
 

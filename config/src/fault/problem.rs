@@ -139,6 +139,8 @@ pub enum Problem {
 
     /// Not an address and a port.
     AddressMalformed,
+    /// Not an absolute path of a socket, or too long for one.
+    SocketPathMalformed,
     /// An address that another listener has.
     AddressTaken {
         /// The path of the other.

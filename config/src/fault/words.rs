@@ -57,6 +57,7 @@ impl Problem {
                 format!("limits the same unit and window as {first}")
             }
             Self::AddressMalformed => format!("{value} is not an address and a port"),
+            Self::SocketPathMalformed => format!("{value} is not the path of a socket"),
             Self::AddressTaken { first } => format!("{value} is taken by {first}"),
             Self::UrlMalformed { what } => format!("{value} {}", what.message()),
             Self::UrlCleartext => format!("{value} leaves this machine in the clear"),
@@ -132,9 +133,8 @@ impl Problem {
                 "remove it: a second and a minute are always rates, and only an hour may be one"
             }
             Self::LimitRepeated { .. } => "keep one: both would count, and the smaller would win",
-            Self::AddressMalformed => {
-                "write it in full, as in \"127.0.0.1:8080\" or \"[::1]:8080\""
-            }
+            Self::AddressMalformed => "write it in full: \"127.0.0.1:8080\" or \"[::1]:8080\"",
+            Self::SocketPathMalformed => "write it absolute, and at most 96 bytes long",
             Self::AddressTaken { .. } => "choose another port",
             Self::UrlCleartext => {
                 "name a loopback address, or set `insecure = true` if that is meant"

@@ -1,12 +1,14 @@
 //! The gateway itself: doors, deadlines, bounds and policies, each with its default.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::fault::{NotYet, Problem};
 use crate::limits::{
     BODY_BYTES_MAX, BODY_BYTES_MIN, CONNECTIONS_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX,
-    HEAD_BYTES_MIN, HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LISTEN_MAX, TARGET_BYTES_MIN, WORKERS_MAX,
+    HEAD_BYTES_MIN, HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LISTEN_MAX, MEMORY_BYTES_MAX,
+    MEMORY_BYTES_MIN, TARGET_BYTES_MIN, WORKERS_MAX,
 };
 use crate::read::{At, Field, Table};
 use crate::schema::tls;
@@ -15,7 +17,7 @@ use crate::snapshot::{
     CertificateFiles, ErrorsPolicy, HoldMode, IoChoice, Limits, OnMidstream, QuotaPolicy,
     ServerTls, Timeouts,
 };
-use crate::value::{parse_address, parse_duration, parse_link};
+use crate::value::{parse_address, parse_duration, parse_link, parse_socket_path};
 
 /// The data port where the file names none.
 const LISTEN_DEFAULT: SocketAddr =
@@ -43,6 +45,7 @@ pub(crate) const LIMITS_DEFAULT: Limits = Limits {
     body_bytes: 64 << 20,
     connections: None,
     handshakes: 256,
+    memory: None,
 };
 
 /// `[server]`.
@@ -51,6 +54,7 @@ pub(crate) struct ServerSchema {
     pub(crate) workers: u16,
     pub(crate) io: IoChoice,
     pub(crate) tls: Option<ServerTls>,
+    pub(crate) takeover: Option<PathBuf>,
 }
 
 /// `[admin]`.
@@ -78,6 +82,7 @@ pub(crate) fn server(mut table: Table<'_>) -> Option<ServerSchema> {
         ])
     });
     let tls = table.maybe("tls", |field| field.table().and_then(tls::server));
+    let takeover = table.maybe("takeover", |field| field.parsed(parse_socket_path));
     table.close();
     Some(ServerSchema {
         listen: listen.unwrap_or_default(),
@@ -86,6 +91,7 @@ pub(crate) fn server(mut table: Table<'_>) -> Option<ServerSchema> {
             .unwrap_or_default(),
         io: io.unwrap_or(IoChoice::Auto),
         tls: tls.flatten(),
+        takeover: takeover.flatten(),
     })
 }
 
@@ -168,6 +174,9 @@ pub(crate) fn limits(mut table: Table<'_>) -> Option<Limits> {
     let handshakes = table.or("handshakes", LIMITS_DEFAULT.handshakes, |field| {
         size(field.whole(1, HANDSHAKES_MAX))
     });
+    let memory = table.maybe("memory", |field| {
+        field.bytes(MEMORY_BYTES_MIN, MEMORY_BYTES_MAX)
+    });
     table.close();
     Some(Limits {
         head_bytes: head_bytes?,
@@ -176,6 +185,7 @@ pub(crate) fn limits(mut table: Table<'_>) -> Option<Limits> {
         body_bytes: body_bytes?,
         connections: connections?,
         handshakes: handshakes?,
+        memory: memory?,
     })
 }
 

@@ -31,6 +31,7 @@ pub(super) fn check(
         workers: server.workers,
         io: server.io,
         tls: server.tls,
+        takeover: server.takeover,
     };
     Some((
         server,

@@ -11,6 +11,7 @@ mod file;
 mod name;
 mod path;
 mod size;
+mod socket;
 mod url;
 
 pub(crate) use address::{overlap, parse_address};
@@ -22,4 +23,5 @@ pub(crate) use file::parse_file;
 pub(crate) use name::{parse_model_name, parse_name};
 pub(crate) use path::parse_prefix;
 pub(crate) use size::parse_size;
+pub(crate) use socket::parse_socket_path;
 pub(crate) use url::{parse_link, parse_server_name, parse_url};

@@ -46,6 +46,14 @@ const SHAPE: &[Case] = &[
         "2:11 server.workers: 1025 is not from 0 to 1024",
     ),
     (
+        "[server]\ntakeover = 'run/t.sock'",
+        "2:12 server.takeover: 'run/t.sock' is not the path of a socket; write it absolute",
+    ),
+    (
+        "[limits]\nmemory = '1MiB'",
+        "2:10 limits.memory: '1MiB' is not from 16777216 to 70368744177664",
+    ),
+    (
         "[server]\nworkers = -1",
         "2:11 server.workers: -1 is not from 0 to 1024",
     ),

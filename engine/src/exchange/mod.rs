@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 2 head, and as much body as the route needs | `intake.rs` | 400 408 411 413 414 417 431 501 505 |
 //! | 3 who calls | `auth.rs` | 401 403 |
-//! | 4 what for; what we answer ourselves | `route.rs`, `own.rs` | 403 404 405 |
+//! | 4 what for; what we answer ourselves | `route.rs`, `own.rs` | 403 404 405 503 |
 //! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 |
 //! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `decline.rs`, `compose.rs` over `upstream` | 502 503 504 |
 //! | 7 bytes back, untouched, counted; a body passed on while it comes; what is left told | `relay.rs`, `ending.rs`, `frame.rs`, `headroom.rs`, `date.rs`, `upload.rs` | (cut in the client's dialect) |

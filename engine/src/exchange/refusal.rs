@@ -43,6 +43,8 @@ pub(crate) enum Refusal {
     TenantSuspended,
     /// The path has a segment that another server may take for a step up.
     PathClimbs,
+    /// Memory is short; what is going on goes on, and nothing is begun.
+    MemoryShort,
     /// There is no such place.
     RouteUnknown,
     /// There is, but not by that method.
@@ -112,12 +114,13 @@ pub(crate) enum RefusalKind {
     UpstreamTimedOut,
     UpstreamFailed,
     UpstreamUnavailable,
+    MemoryShort,
     Draining,
 }
 
 impl RefusalKind {
     /// Every kind, in the order of their numbers.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::MalformedRequest,
         Self::RequestTimedOut,
         Self::BodyTooLarge,
@@ -143,6 +146,7 @@ impl RefusalKind {
         Self::UpstreamTimedOut,
         Self::UpstreamFailed,
         Self::UpstreamUnavailable,
+        Self::MemoryShort,
         Self::Draining,
     ];
 
@@ -174,6 +178,7 @@ impl RefusalKind {
             Self::UpstreamTimedOut => "upstream_timeout",
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::MemoryShort => "gateway_overloaded",
             Self::Draining => "gateway_stopping",
         }
     }
@@ -196,6 +201,7 @@ impl RefusalKind {
             | Self::UpstreamTimedOut
             | Self::UpstreamFailed
             | Self::UpstreamUnavailable
+            | Self::MemoryShort
             | Self::Draining => "server_error",
             _ => "invalid_request_error",
         }
@@ -213,6 +219,7 @@ impl Refusal {
             Self::KeyMissing | Self::KeyUnknown => RefusalKind::InvalidKey,
             Self::KeyDisabled => RefusalKind::KeyDisabled,
             Self::TenantSuspended => RefusalKind::TenantSuspended,
+            Self::MemoryShort => RefusalKind::MemoryShort,
             Self::RouteUnknown => RefusalKind::RouteUnknown,
             Self::MethodNotAllowed { .. } => RefusalKind::MethodNotAllowed,
             Self::ModelUnknown => RefusalKind::ModelUnknown,
@@ -240,7 +247,9 @@ impl Refusal {
                 | RefusalKind::QuotaExhausted
                 | RefusalKind::QuotaInsufficient => live.config.errors.exhausted_status,
                 RefusalKind::UpstreamUnreachable | RefusalKind::UpstreamFailed => 502,
-                RefusalKind::UpstreamUnavailable | RefusalKind::Draining => 503,
+                RefusalKind::UpstreamUnavailable
+                | RefusalKind::MemoryShort
+                | RefusalKind::Draining => 503,
                 RefusalKind::UpstreamTimedOut => 504,
                 kind => match kind.family() {
                     "permission_error" => 403,
@@ -268,7 +277,7 @@ impl Refusal {
                 _ => Some(1),
             },
             (_, RefusalKind::HeldInFlight | RefusalKind::Concurrency) => Some(1),
-            (_, RefusalKind::UpstreamUnavailable) => Some(1),
+            (_, RefusalKind::UpstreamUnavailable | RefusalKind::MemoryShort) => Some(1),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ use super::Exchange;
 use super::auth::Caller;
 use super::refusal::{Refusal, Voice};
 use crate::live::Live;
+use crate::pressure::Pressure;
 
 /// What the path of a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +124,10 @@ pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Result<Place, R
         Place::Service(_) => Voice::Problem,
         _ => Voice::OpenAi,
     };
+    // Before anything is looked up, and the first refusal whose words are known.
+    if exchange.worker.pressure() >= Pressure::RefuseRequests {
+        return Err(Refusal::MemoryShort);
+    }
     Ok(place)
 }
 

@@ -154,6 +154,9 @@ impl fmt::Display for Sentence<'_> {
             Refusal::PathClimbs => {
                 "The path can be read in more than one way. Send it resolved and decoded."
             }
+            Refusal::MemoryShort => {
+                "The gateway is short of memory and begins nothing new. Try again shortly."
+            }
             Refusal::RouteUnknown => "There is nothing at this path.",
             Refusal::MethodNotAllowed { allowed } => {
                 return write!(

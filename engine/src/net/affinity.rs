@@ -101,6 +101,13 @@ pub(crate) fn raise_descriptors(wanted: u64) -> u64 {
     descriptors_max()
 }
 
+/// Bytes of a page of memory.
+pub(crate) fn page_bytes() -> u64 {
+    // SAFETY: sysconf takes no pointers.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(4096)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,11 @@ const MAIL_MAX: usize = 64;
 /// What a worker is told by another thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Letter {
+    /// Take clients from now on.
+    Open,
+    /// Take nobody any more: another process has the listeners. Connections go on, each to the
+    /// end of its next request.
+    Leave,
     /// Take no new connections, end the idle ones, finish the rest.
     Drain,
     /// End whatever is still going on, each with the words that fit.

@@ -8,8 +8,7 @@
 //!
 //! | trap | what we do |
 //! |---|---|
-//! | a cancelled `accept` leaks its descriptor | never cancelled but when the thread ends |
-//! | accepted descriptors are inherited by children | `FD_CLOEXEC` is set at once |
+//! | a cancelled `accept` leaks its descriptor; accepted ones are inherited by children | never asked for one: [`listener`] waits for readiness and accepts by itself |
 //! | wakers of other threads cannot be trusted | [`mailbox`] is an eventfd the worker reads |
 //! | a read that lost a race owns its buffer, and bytes | nothing races a read: [`deadline`] shuts the socket down under it |
 //! | connecting by name blocks | [`stream::connect`] takes addresses only |
@@ -34,6 +33,7 @@ pub(crate) mod task;
 pub(crate) use buffer::{Buffer, Buffers};
 pub(crate) use deadline::{Deadlines, Watch};
 pub(crate) use hangup::{ClientWatch, Hangups};
+pub use listener::Inherited;
 pub(crate) use listener::Listener;
 pub(crate) use mailbox::Mailbox;
 pub use runtime::{IoKind, IoReport};

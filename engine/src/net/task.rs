@@ -48,6 +48,19 @@ impl<F: Future<Output = ()>, P: FnOnce() + Unpin> Future for Caught<F, P> {
     }
 }
 
+/// Waits for whichever of two is done first, and drops the other. Only for futures that may be
+/// dropped half-way.
+pub(crate) async fn either(first: impl Future, second: impl Future) {
+    let mut first = pin!(first);
+    let mut second = pin!(second);
+    std::future::poll_fn(|context| {
+        let done =
+            first.as_mut().poll(context).is_ready() || second.as_mut().poll(context).is_ready();
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
 /// Runs an upload beside a download on one task. The download's end ends both; an upload
 /// that finishes first leaves the download to go on, and one that fails is only told.
 pub(crate) async fn both<U, D>(upload: U, download: D) -> (Option<U::Output>, D::Output)

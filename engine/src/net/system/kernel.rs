@@ -5,8 +5,8 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use monoio::BufResult;
@@ -16,6 +16,7 @@ use monoio::io::{
     Splitable,
 };
 use monoio::net::{TcpListener, TcpStream};
+use socket2::SockRef;
 
 pub(crate) use monoio::io::{CancelHandle, Canceller};
 pub(crate) use std::time::Instant;
@@ -124,28 +125,33 @@ impl WriteHalf {
 pub(crate) struct Acceptor(TcpListener);
 
 impl Acceptor {
-    /// Takes a bound and listening socket in.
+    /// Takes a bound and listening socket in, one that does not block.
     pub(crate) fn adopt(listener: StdListener) -> io::Result<Self> {
-        // Only the epoll loop wants sockets that do not block.
-        if monoio::utils::is_legacy() {
-            listener.set_nonblocking(true)?;
-        }
         TcpListener::from_std(listener).map(Self)
     }
 
-    /// Waits for a client. The future must not be dropped while the thread lives: the
-    /// runtime would lose the descriptor of a client that had just arrived.
-    pub(crate) async fn accept(&self) -> io::Result<Socket> {
-        let (stream, _peer) = self.0.accept().await?;
-        set_cloexec(stream.as_raw_fd());
-        Ok(Socket(stream))
+    /// Waits until a client may be there. Dropping the future loses nobody.
+    pub(crate) async fn ready(&self) -> io::Result<()> {
+        self.0.readable(false).await
     }
-}
 
-fn set_cloexec(fd: RawFd) {
-    // SAFETY: `fd` is the open descriptor of the stream just accepted; F_SETFD with
-    // FD_CLOEXEC touches nothing else.
-    unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    /// Takes the next client of the queue; none when nobody waits.
+    pub(crate) fn take(&self) -> io::Result<Option<Socket>> {
+        // SAFETY: the descriptor is the listener's and stays open for as long as `self` is
+        // borrowed.
+        let listener = unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) };
+        let client = match SockRef::from(&listener).accept() {
+            Ok((client, _address)) => client,
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
+        // Only the epoll loop wants sockets that do not block.
+        if monoio::utils::is_legacy() {
+            client.set_nonblocking(true)?;
+        }
+        let client = TcpStream::from_std(StdStream::from(client))?;
+        Ok(Some(Socket(client)))
+    }
 }
 
 /// Ends one direction or both of a socket, under whatever operation is pending on it. One that
