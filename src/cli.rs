@@ -65,7 +65,8 @@ pub(crate) enum ConfigCommand {
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "SIGTERM and SIGINT finish what was begun and stop, SIGHUP reads the file \
-    again, SIGQUIT stops at once.\nTOLLRING_LOG sets what is logged, such as `debug`."
+    again, SIGQUIT stops at once,\nSIGUSR2 starts the program again to take over.\n\
+    TOLLRING_LOG sets what is logged, such as `debug`."
 )]
 pub(crate) struct ServeArgs {
     /// The configuration file
@@ -80,6 +81,10 @@ pub(crate) struct ServeArgs {
     /// Needs no file and no network: a scripted provider, a tenant with money and one without
     #[arg(long)]
     pub(crate) demo: bool,
+    /// Take the listening sockets over from the process that offers them at `server.takeover`,
+    /// if there is one; it finishes what it began and ends
+    #[arg(long, conflicts_with = "demo")]
+    pub(crate) takeover: bool,
     /// Print one line when ready, for programs
     #[arg(long)]
     pub(crate) json: bool,

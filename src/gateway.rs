@@ -21,6 +21,7 @@ use tollring_engine::tls::{TlsFault, server_config};
 use tollring_engine::{Engine, IoKind, MemoryReading, UnixMillis};
 
 use crate::check;
+use crate::systemd;
 
 /// Buckets that one reading shows. Arbitrary: what a person can scroll through.
 const BUCKETS_SHOWN_MAX: usize = 1000;
@@ -204,6 +205,18 @@ impl Gateway for RunningGateway {
     }
 
     fn reload(&self) -> Result<Reloaded, ReloadFault> {
+        systemd::reloading();
+        let outcome = self.read_again();
+        match &outcome {
+            Ok(reloaded) => systemd::ready(&format!("configuration {} in force", reloaded.version)),
+            Err(_) => systemd::ready("the file is faulty; the configuration before it is in force"),
+        }
+        outcome
+    }
+}
+
+impl RunningGateway {
+    fn read_again(&self) -> Result<Reloaded, ReloadFault> {
         let file = self.file.as_ref().ok_or(ReloadFault::NoFile)?;
         let snapshot = check::load(file).map_err(ReloadFault::Faulty)?;
         let unfit = |fault: TlsFault| ReloadFault::Keys(fault.to_string());

@@ -7,8 +7,11 @@ mod check;
 mod cli;
 mod demo;
 mod gateway;
+mod life;
 mod ready;
 mod serve;
+mod systemd;
+mod takeover;
 
 use std::process::ExitCode;
 

@@ -52,6 +52,16 @@ impl Ready<'_> {
         say(&line.to_string());
     }
 
+    /// What systemd shows beside the unit.
+    pub(crate) fn status(&self) -> String {
+        let (workers, io) = (self.engine.cores().len(), self.engine.io().kind.word());
+        let gateway = self.gateway();
+        format!(
+            "serving on {gateway}, {workers} workers, {io}; admin on {}",
+            self.admin
+        )
+    }
+
     /// Where things are, and for the demo three commands to paste.
     pub(crate) fn say_to_people(&self) {
         let workers = self.engine.cores().len();

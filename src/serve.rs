@@ -1,15 +1,16 @@
-//! `tollring serve`: introduces the engine and the operator's door, and lives until told to stop.
+//! `tollring serve`: introduces the engine and the operator's door, with their ports open.
 //!
 //! A fault at the start is one clear line and exit code 1; nothing is left running.
 
 use std::io::{self, IsTerminal};
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 
 use arc_swap::ArcSwap;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tollring_admin::{Door, Gateway, ReloadFault};
+use tollring_admin::{Door, Gateway, OpenDoor};
 use tollring_config::{Secret, Snapshot};
 use tollring_engine::Engine;
 use tollring_engine::tls::server_config;
@@ -18,7 +19,10 @@ use crate::check;
 use crate::cli::{ServeArgs, complain};
 use crate::demo::{self, Keys};
 use crate::gateway::RunningGateway;
+use crate::life::{self, Event};
 use crate::ready::Ready;
+use crate::systemd;
+use crate::takeover::{self, Handover, Offer, Predecessor};
 
 /// Runs the gateway.
 pub(crate) fn run(args: &ServeArgs) -> ExitCode {
@@ -34,8 +38,8 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
 
 fn serve(args: &ServeArgs) -> Result<(), String> {
     // Taken before any thread starts, so that no signal is lost and none ends us half-way.
-    let signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP]);
-    let mut signals = signals.map_err(|fault| format!("tollring: cannot take signals: {fault}"))?;
+    let signals = Signals::new(life::SIGNALS);
+    let signals = signals.map_err(|fault| format!("tollring: cannot take signals: {fault}"))?;
     let (mut snapshot, keys, provider) = configuration(args)?;
     if let Some(listen) = args.listen {
         snapshot.server.listen = vec![listen];
@@ -52,24 +56,24 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
         token: token.secret.clone(),
         tls: admin_tls.clone(),
     };
-    let engine =
-        Engine::prepare(snapshot, Vec::new()).map_err(|fault| format!("tollring: {fault}"))?;
+    let (predecessor, inherited) = inherit(args, &snapshot)?;
+    let offer = prepare_offer(&snapshot, predecessor.is_some())?;
+    let engine = Engine::prepare(snapshot, inherited.data);
+    let engine = engine.map_err(|fault| format!("tollring: {fault}"))?;
     log_io(&engine);
-    engine.open();
     let file = (!args.demo).then(|| args.config.clone());
     let gateway = RunningGateway::new(engine, file, admin_tls);
-    let lent = Arc::clone(&gateway) as Arc<dyn Gateway>;
-    let open = tollring_admin::open(door.clone(), lent);
-    let open = match open {
-        Ok(open) => open,
-        Err(fault) => {
-            gateway.engine.stop();
-            let listen = door.listen;
-            return Err(format!(
-                "tollring: cannot open the admin port on {listen}: {fault}; change admin.listen"
-            ));
-        }
-    };
+    let open = open_door(door, inherited.admin, &gateway).inspect_err(|_| gateway.engine.stop())?;
+    gateway.engine.open();
+    if let Some(predecessor) = predecessor {
+        predecessor.relieve();
+    }
+    let (tell, events) = mpsc::channel();
+    let started = life::listen(signals, tell.clone());
+    started.map_err(|fault| format!("tollring: cannot listen to signals: {fault}"))?;
+    if let Some(offer) = &offer {
+        publish_offer(offer, &gateway, &open, tell);
+    }
     let ready = Ready {
         engine: &gateway.engine,
         admin: open.address(),
@@ -82,10 +86,108 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
     } else {
         ready.say_to_people()
     }
-    live(&gateway, &mut signals);
+    systemd::ready(&ready.status());
+    systemd::start_watchdog(&gateway);
+    life::live(&gateway, &open, &events);
+    if let Some(offer) = offer {
+        offer.withdraw();
+    }
     open.close();
     drop(provider);
     Ok(())
+}
+
+/// The listeners that another process made for us: the one before us, or systemd.
+fn inherit(
+    args: &ServeArgs,
+    snapshot: &Snapshot,
+) -> Result<(Option<Predecessor>, Handover), String> {
+    let activated = systemd::sockets();
+    let activated = activated
+        .map_err(|fault| format!("tollring: a socket from systemd is none of ours: {fault}"))?;
+    if !args.takeover {
+        return Ok((None, activated));
+    }
+    let Some(path) = &snapshot.server.takeover else {
+        return Err("tollring: --takeover needs server.takeover in the file: \
+                    the socket of the process to take over from"
+            .to_owned());
+    };
+    match takeover::ask(path) {
+        Ok(Some((predecessor, mut handover))) => {
+            let listen = snapshot.admin.listen;
+            let fits = |admin: &TcpListener| admin.local_addr().is_ok_and(|at| at == listen);
+            handover.admin = handover.admin.filter(fits);
+            Ok((Some(predecessor), handover))
+        }
+        Ok(None) => {
+            tracing::info!(path = %path.display(), "there is nobody to take over from");
+            Ok((None, activated))
+        }
+        Err(fault) => {
+            let path = path.display();
+            Err(format!("tollring: cannot take over at {path}: {fault}"))
+        }
+    }
+}
+
+fn prepare_offer(snapshot: &Snapshot, takes_over: bool) -> Result<Option<Offer>, String> {
+    let Some(path) = &snapshot.server.takeover else {
+        return Ok(None);
+    };
+    let offer = Offer::prepare(path, takes_over).map_err(|fault| {
+        let path = path.display();
+        format!(
+            "tollring: cannot offer the listeners at {path}: {fault}; start with --takeover \
+             where another process runs, make its folder, or change server.takeover"
+        )
+    });
+    offer.map(Some)
+}
+
+/// From here on a new process may take over. That it may not is no reason to stop serving.
+fn publish_offer(
+    offer: &Offer,
+    gateway: &Arc<RunningGateway>,
+    door: &OpenDoor,
+    tell: Sender<Event>,
+) {
+    let published = door.listener().and_then(|admin| {
+        let gateway = Arc::downgrade(gateway);
+        let handover = move || {
+            let gone = || io::Error::other("this process is ending");
+            let gateway = gateway.upgrade().ok_or_else(gone)?;
+            Ok(Handover {
+                data: gateway.engine.listeners()?,
+                admin: Some(admin.try_clone()?),
+            })
+        };
+        offer.publish(handover, move |taken| {
+            // A process that is ending already has nobody to tell.
+            let _ = tell.send(Event::Taken(taken));
+        })
+    });
+    if let Err(fault) = published {
+        tracing::error!(%fault, "no new process will be able to take over");
+    }
+}
+
+/// Opens the operator's door: on the socket we were given if it is where the file says, or
+/// wherever systemd wants it.
+fn open_door(
+    door: Door,
+    inherited: Option<TcpListener>,
+    gateway: &Arc<RunningGateway>,
+) -> Result<OpenDoor, String> {
+    let lent = Arc::clone(gateway) as Arc<dyn Gateway>;
+    let listen = door.listen;
+    let open = match inherited {
+        Some(listener) => tollring_admin::open_on(listener, door, lent),
+        None => tollring_admin::open(door, lent),
+    };
+    open.map_err(|fault| {
+        format!("tollring: cannot open the admin port on {listen}: {fault}; change admin.listen")
+    })
 }
 
 /// What is to be served: the file, or the demo with its provider.
@@ -125,52 +227,6 @@ fn admin_token(snapshot: &Snapshot) -> Result<AdminToken, String> {
         secret: Secret::new(made),
         made: true,
     })
-}
-
-/// Waits for signals and does what they say, until one says stop.
-fn live(gateway: &RunningGateway, signals: &mut Signals) {
-    for signal in signals.forever() {
-        match signal {
-            SIGHUP => reload(gateway),
-            SIGQUIT => {
-                tracing::warn!("stopping at once");
-                break;
-            }
-            _ => {
-                // Told twice, or told to hurry, means now.
-                drain(gateway, || signals.pending().any(|signal| signal != SIGHUP));
-                break;
-            }
-        }
-    }
-    gateway.engine.stop();
-}
-
-fn reload(gateway: &RunningGateway) {
-    match gateway.reload() {
-        Ok(_) => {}
-        Err(ReloadFault::Keys(fault)) => {
-            tracing::error!(fault, "the old configuration stays in force, with its keys");
-        }
-        Err(ReloadFault::NoFile) => tracing::warn!("there is no file to read again"),
-        Err(ReloadFault::Faulty(faults)) => {
-            tracing::error!(
-                "the old configuration stays in force:\n{}",
-                faults.render_text()
-            );
-        }
-    }
-}
-
-fn drain(gateway: &RunningGateway, hurry: impl FnMut() -> bool) {
-    gateway.begin_drain();
-    let limit = gateway.engine.live().config.timeouts.drain;
-    let connections = gateway.engine.connections();
-    tracing::info!(connections, ?limit, "finishing what was begun");
-    if !gateway.engine.drain(limit, hurry) {
-        let left = gateway.engine.connections();
-        tracing::warn!(left, "the rest is cut");
-    }
 }
 
 fn log_io(engine: &Engine) {

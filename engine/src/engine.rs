@@ -279,12 +279,20 @@ impl Engine {
     }
 
     /// Takes nobody any more: another process has the listeners, and the clients in their
-    /// queues. Connections go on, each to the end of its next request, for at most `limit`.
-    /// `hurry` is asked meanwhile, and ends the waiting when it says so. Says whether everyone
-    /// has gone.
-    pub fn leave(&self, limit: Duration, mut hurry: impl FnMut() -> bool) -> bool {
+    /// queues. Connections go on, each to the end of its next request. Returns when no worker
+    /// will take anyone.
+    pub fn leave(&self) {
         self.doors.close();
         self.tell(Letter::Leave);
+        let deadline = Instant::now() + CUT_LIMIT;
+        while self.shared.acceptors.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Waits for connections to end by themselves, for at most `limit`. `hurry` is asked
+    /// meanwhile, and ends the waiting when it says so. Says whether everyone has gone.
+    pub fn finish(&self, limit: Duration, mut hurry: impl FnMut() -> bool) -> bool {
         self.is_empty_within(limit, &mut hurry)
     }
 

@@ -176,6 +176,7 @@ impl<'a> Exchange<'a> {
             client,
             presence,
             shown,
+            ..
         } = connection;
         let live = worker.live();
         Self {

@@ -212,6 +212,7 @@ impl Spare {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::net::TcpStream as StdStream;
 
     fn any() -> SocketAddr {
         "127.0.0.1:0".parse().unwrap()
