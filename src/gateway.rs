@@ -98,6 +98,7 @@ impl RunningGateway {
             handshakes_total: counters.handshakes_total.read(),
             handshakes_failed_total: counters.handshakes_failed_total.read(),
             handshakes_refused_total: counters.handshakes_refused_total.read(),
+            tunnels: counters.tunnels.read(),
             requests_total: counters.requests_total.read(),
             in_flight: counters.in_flight.read(),
             buffers_borrowed: counters.buffers_borrowed.read(),

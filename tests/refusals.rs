@@ -128,6 +128,35 @@ fn an_unknown_model_and_an_unknown_path_are_404() {
 }
 
 #[test]
+fn an_address_that_nobody_may_call_from_is_403_before_any_key_is_looked_at() {
+    let stage = Stage::new(|site| site.set("server", "deny", r#"["127.0.0.0/8"]"#));
+    let answer = stage.chat("tr_nobody");
+    refused(&answer, 403, "ip_denied");
+    assert_eq!(answer.json()["error"]["type"], "permission_error");
+    refused(&stage.chat(ACME), 403, "ip_denied");
+    stage.nothing_reached_the_provider();
+}
+
+#[test]
+fn a_path_that_becomes_none_and_a_host_read_in_two_ways_are_400() {
+    let stage = Stage::new(|site| {
+        let upstream = Provider::nowhere();
+        site.service_with(
+            "cut",
+            "/cut",
+            &upstream,
+            "rewrite = { from = \"^/cut/\", to = \"\" }\nhosts = [\"gateway.test\"]",
+        )
+    });
+    let unfit = stage.gateway.ask(&Request::get("/cut/x"));
+    assert_eq!(unfit.status, 400, "{}", unfit.describe());
+    assert_eq!(unfit.json()["code"], "invalid_request");
+    let ambiguous = stage.raw("GET /cut HTTP/1.1\r\nHost: gatewa%79.test\r\n\r\n");
+    assert_eq!(ambiguous.status, 400, "{}", ambiguous.describe());
+    assert_eq!(ambiguous.json()["code"], "invalid_request");
+}
+
+#[test]
 fn a_method_a_path_does_not_know_is_405_and_says_which_it_does() {
     let stage = Stage::new(|site| site);
     let answer = stage.gateway.ask(&Request::get(CHAT).key(ACME));

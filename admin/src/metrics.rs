@@ -52,7 +52,7 @@ const OVERHEAD_BOUNDS_US: [u64; 11] = [
 /// A family's name, its help, its kind, and where its value is read.
 type Family<T> = (&'static str, &'static str, MetricType, fn(&T) -> u64);
 
-const OF_EACH_WORKER: [Family<WorkerStats>; 10] = [
+const OF_EACH_WORKER: [Family<WorkerStats>; 11] = [
     (
         "tollring_worker_requests",
         "Requests with a whole head.",
@@ -95,6 +95,9 @@ const OF_EACH_WORKER: [Family<WorkerStats>; 10] = [
         Gauge,
         |w| w.connections,
     ),
+    ("tollring_worker_tunnels", "Open WebSockets.", Gauge, |w| {
+        w.tunnels
+    }),
     (
         "tollring_worker_requests_in_flight",
         "Begun and not settled.",

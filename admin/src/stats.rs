@@ -112,6 +112,8 @@ pub struct WorkerStats {
     pub handshakes_failed_total: u64,
     /// Clients closed because too many were on their way through one.
     pub handshakes_refused_total: u64,
+    /// Connections that have become WebSockets and are open.
+    pub tunnels: u64,
     /// Requests whose head was complete.
     pub requests_total: u64,
     /// Requests begun and not yet settled.

@@ -3,6 +3,8 @@
 //! Shaped like the file, so that what an operator reads is what an operator writes.
 //! Of a key's digest only the beginning is shown: enough to tell two apart.
 
+mod rules;
+
 use serde_json::{Map, Value, json};
 
 use crate::snapshot::{
@@ -21,13 +23,7 @@ impl Snapshot {
     pub fn describe_json(&self) -> String {
         let described = json!({
             "version": self.version,
-            "server": {
-                "listen": self.server.listen,
-                "workers": self.server.workers,
-                "io": io_word(self.server.io),
-                "tls": self.server.tls.as_ref().map(describe_server_tls),
-                "takeover": self.server.takeover,
-            },
+            "server": self.describe_server(),
             "admin": {
                 "listen": self.admin.listen,
                 "token": self.admin.token.as_ref().map(|_| HIDDEN),
@@ -68,6 +64,18 @@ impl Snapshot {
             "tenants": self.describe_tenants(),
         });
         serde_json::to_string_pretty(&described).expect("a JSON value always has a text")
+    }
+
+    fn describe_server(&self) -> Value {
+        let mut server = json!({
+            "listen": self.server.listen,
+            "workers": self.server.workers,
+            "io": io_word(self.server.io),
+            "tls": self.server.tls.as_ref().map(describe_server_tls),
+            "takeover": self.server.takeover,
+        });
+        rules::edge(&self.edge, &mut server);
+        server
     }
 
     fn describe_timeouts(&self) -> Value {
@@ -181,7 +189,7 @@ fn describe_provider(provider: &Provider) -> Value {
 }
 
 fn describe_service(service: &Service) -> Value {
-    json!({
+    let mut described = json!({
         "path": if service.path.is_empty() { "/" } else { &*service.path },
         "upstreams": service.upstreams.iter().map(show_url).collect::<Vec<_>>(),
         "auth": match service.auth {
@@ -200,7 +208,9 @@ fn describe_service(service: &Service) -> Value {
         },
         "timeouts": upstream_timeouts(service.timeouts),
         "tls": describe_upstream_tls(&service.tls),
-    })
+    });
+    rules::rules(&service.rules, &mut described);
+    described
 }
 
 fn describe_files(files: &CertificateFiles) -> Value {

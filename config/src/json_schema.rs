@@ -4,6 +4,8 @@
 //! A test holds it against the fields that the reader knows, so neither can gain
 //! one alone.
 
+mod rules;
+
 use serde_json::{Map, Value, json};
 
 use crate::limits::{
@@ -106,7 +108,7 @@ fn duration(default: Option<std::time::Duration>, description: &str) -> Value {
 }
 
 fn server() -> Value {
-    table(
+    let mut server = table(
         &[],
         json!({
             "listen": {
@@ -121,8 +123,11 @@ fn server() -> Value {
             "io": word(&["auto", "io_uring", "epoll"], "The system interface of the workers."),
             "takeover": text("Unix socket at which a new process may ask for the listeners."),
             "tls": server_tls(),
+            "forwarded": rules::forwarded(),
         }),
-    )
+    );
+    add(&mut server, rules::access());
+    server
 }
 
 fn certificate_files() -> Value {
@@ -172,6 +177,12 @@ fn upstream_tls() -> Value {
             "server_name": text("The name its certificate must have; the URL's host where absent."),
         }),
     )
+}
+
+/// Adds fields to a table.
+fn add(table: &mut Value, fields: Map<String, Value>) {
+    let properties = table["properties"].as_object_mut();
+    properties.expect("a table has properties").extend(fields);
 }
 
 fn admin() -> Value {
@@ -260,7 +271,7 @@ fn service() -> Value {
             "megabyte": usd("USD per million bytes, both bodies together."),
         }),
     );
-    table(
+    let mut service = table(
         &["path", "upstreams"],
         json!({
             "path": text("The path prefix; \"/\" takes what no other route takes."),
@@ -278,7 +289,9 @@ fn service() -> Value {
             "timeouts": upstream_timeouts(),
             "tls": upstream_tls(),
         }),
-    )
+    );
+    add(&mut service, rules::rules());
+    service
 }
 
 fn timeouts() -> Value {

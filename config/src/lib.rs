@@ -9,6 +9,7 @@
 pub mod digest;
 pub mod fault;
 pub mod limits;
+pub mod rules;
 pub mod secret;
 pub mod snapshot;
 pub mod units;
@@ -31,6 +32,7 @@ pub use fault::{Fault, Faults, Problem};
 pub use json_schema::schema_json;
 use limits::FILE_BYTES_MAX;
 use read::{Document, Table};
+pub use rules::*;
 use schema::Schema;
 pub use secret::Secret;
 pub use snapshot::*;

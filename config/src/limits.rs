@@ -55,6 +55,23 @@ pub const FALLBACK_MAX: usize = 8;
 pub const SERVICES_MAX: usize = 1000;
 /// Upstreams of one service.
 pub const UPSTREAMS_MAX: usize = 64;
+/// Hosts of one service: each is compared with a request's.
+pub const HOSTS_MAX: usize = 64;
+/// Fields that one service sets, adds or removes; with a client's they must fit a head.
+pub const FIELD_EDITS_MAX: usize = 32;
+/// Bytes of the name of a field that is edited.
+pub const FIELD_NAME_BYTES_MAX: usize = 64;
+/// Bytes of the value of a field that is edited; a token with claims in it is about half.
+pub const FIELD_VALUE_BYTES_MAX: usize = 4 * 1024;
+/// Origins of one service, and methods or fields that it lets their pages use.
+pub const ORIGINS_MAX: usize = 64;
+/// The longest a browser may be told to remember: they stop at a day themselves.
+pub const CORS_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Networks in one list of callers or proxies: each is compared with the caller's address.
+pub const NETWORKS_MAX: usize = 1024;
+/// Bytes of a compiled pattern over paths. The library's own default is forty times that, for
+/// patterns over text.
+pub const PATTERN_COMPILED_BYTES_MAX: usize = 256 * 1024;
 /// Plans.
 pub const PLANS_MAX: usize = 1000;
 /// Tenants, by what the counters of each cost in memory.

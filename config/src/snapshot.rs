@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::digest::ByDigest;
+use crate::rules::{Edge, ServiceRules};
 use crate::secret::Secret;
 use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
 
@@ -48,6 +49,8 @@ pub struct Snapshot {
     pub server: Server,
     /// Where the operator's door is.
     pub admin: Admin,
+    /// Who may come, and whose word about callers is believed.
+    pub edge: Edge,
     /// The deadlines; a provider or service may have its own.
     pub timeouts: Timeouts,
     /// The bounds on what a client may send and how many there may be.
@@ -60,7 +63,8 @@ pub struct Snapshot {
     pub providers: Vec<Provider>,
     /// What callers may ask for by name.
     pub models: Vec<Model>,
-    /// REST services, the longest path first, so that the first match is the best.
+    /// REST services, the longest path first, so that of those a host fits equally the first
+    /// match is the best.
     pub services: Vec<Service>,
     /// Who pays.
     pub tenants: Vec<Tenant>,
@@ -302,6 +306,8 @@ pub struct Service {
     pub timeouts: UpstreamTimeouts,
     /// Whom its upstreams are believed to be, and what they are shown.
     pub tls: UpstreamTls,
+    /// What it does with the heads that pass.
+    pub rules: ServiceRules,
 }
 
 /// Whether callers of a service need a key.

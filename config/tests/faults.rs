@@ -11,7 +11,7 @@ use std::path::Path;
 
 use support::cases::{cases, long_cases};
 use support::{check, env, faults, line};
-use tollring_config::fault::{NotYet, Problem};
+use tollring_config::fault::{NotYet, Problem, RuleFault};
 use tollring_config::{load, parse};
 
 #[test]
@@ -66,6 +66,17 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::NameMalformed { .. } => "name malformed",
         Problem::PathMalformed => "path malformed",
         Problem::PathReserved => "path reserved",
+        Problem::Rule(RuleFault::HostMalformed) => "host malformed",
+        Problem::Rule(RuleFault::NetworkMalformed) => "network malformed",
+        Problem::Rule(RuleFault::NetworkBits) => "network bits",
+        Problem::Rule(RuleFault::OriginMalformed) => "origin malformed",
+        Problem::Rule(RuleFault::OriginAnyCredentials) => "origin any credentials",
+        Problem::Rule(RuleFault::OriginAnyAmongOthers) => "origin any among others",
+        Problem::Rule(RuleFault::PatternMalformed { .. }) => "pattern malformed",
+        Problem::Rule(RuleFault::ReplacementMalformed) => "replacement malformed",
+        Problem::Rule(RuleFault::GroupUnknown { .. }) => "group unknown",
+        Problem::Rule(RuleFault::FieldReserved { .. }) => "field reserved",
+        Problem::Rule(RuleFault::FieldValueMalformed) => "field value malformed",
         Problem::ReferenceUnknown { .. } => "reference unknown",
         Problem::FallbackCycle { .. } => "fallback cycle",
         Problem::OutsidePlan { .. } => "outside plan",
@@ -80,7 +91,7 @@ fn kind(problem: &Problem) -> &'static str {
 }
 
 /// How many names [`kind`] can give, without the three that [`load`] alone brings about.
-const KINDS: usize = 46;
+const KINDS: usize = 57;
 
 #[test]
 fn every_kind_of_fault_has_a_case() {

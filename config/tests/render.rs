@@ -68,6 +68,7 @@ fn a_long_line_is_shown_where_it_matters() {
 const TABLES: &[(&str, &str)] = &[
     ("zzz = 1", ""),
     ("server.zzz = 1", "/server"),
+    ("server.forwarded.zzz = 1", "/server/forwarded"),
     ("admin.zzz = 1", "/admin"),
     ("timeouts.zzz = 1", "/timeouts"),
     ("limits.zzz = 1", "/limits"),
@@ -81,6 +82,16 @@ const TABLES: &[(&str, &str)] = &[
     ("services.x.zzz = 1", "/services/*"),
     ("services.x.price.zzz = 1", "/services/*/price"),
     ("services.x.timeouts.zzz = 1", "/services/*/timeouts"),
+    ("services.x.rewrite.zzz = 1", "/services/*/rewrite"),
+    ("services.x.cors.zzz = 1", "/services/*/cors"),
+    (
+        "services.x.request_headers.zzz = 1",
+        "/services/*/request_headers",
+    ),
+    (
+        "services.x.response_headers.zzz = 1",
+        "/services/*/response_headers",
+    ),
     ("plans.x.zzz = 1", "/plans/*"),
     ("plans.x.limits = [{ zzz = 1 }]", "/plans/*/limits/[]"),
     ("tenants.x.zzz = 1", "/tenants/*"),

@@ -11,6 +11,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
@@ -194,7 +195,9 @@ pub(crate) async fn attend(worker: Rc<Worker>, listener: Listener) {
     // last of them the kernel refuses.
     while doorway.stance.get() == Stance::Emptying && !listener.is_kept() {
         match listener.take() {
-            Ok(Some(socket)) => welcome(&worker, Stream::new(socket, &worker.deadlines)),
+            Ok(Some((socket, peer))) => {
+                welcome(&worker, Stream::new(socket, &worker.deadlines), peer);
+            }
             _ => break,
         }
     }
@@ -218,7 +221,9 @@ fn take_some(worker: &Rc<Worker>, listener: &Listener) -> Pace {
                 doorway.goes_on();
                 return Pace::Wait;
             }
-            Ok(Some(socket)) => welcome(worker, Stream::new(socket, &worker.deadlines)),
+            Ok(Some((socket, peer))) => {
+                welcome(worker, Stream::new(socket, &worker.deadlines), peer);
+            }
             Err(fault) if is_exhaustion(&fault) => {
                 doorway.rests("out of descriptors or memory");
                 turn_away_by_spare(worker, listener);
@@ -240,7 +245,7 @@ fn take_some(worker: &Rc<Worker>, listener: &Listener) -> Pace {
 }
 
 /// Begins with a client, or turns it away when there are as many as there may be.
-fn welcome(worker: &Rc<Worker>, stream: Stream) {
+fn welcome(worker: &Rc<Worker>, stream: Stream, peer: SocketAddr) {
     let counters = worker.counters();
     // The kernel gives the lowest number that is free: one this high says that all below it
     // are taken. What is left is for upstreams and for the operator's port.
@@ -254,15 +259,15 @@ fn welcome(worker: &Rc<Worker>, stream: Stream) {
     counters.connections.add(1);
     counters.connections_total.add(1);
     if full {
-        turn_away(worker, stream);
+        turn_away(worker, stream, peer);
     } else {
-        greeting::welcome(worker, stream);
+        greeting::welcome(worker, stream, peer);
     }
 }
 
-fn turn_away(worker: &Rc<Worker>, stream: Stream) {
+fn turn_away(worker: &Rc<Worker>, stream: Stream, peer: SocketAddr) {
     worker.counters().turned_away_total.add(1);
-    let connection = Connection::new(Rc::clone(worker), stream, None);
+    let connection = Connection::new(Rc::clone(worker), stream, peer, None);
     // A handshake would cost more than what there is to say.
     if worker.live().tls.is_none() {
         connection::turn_away(connection, TurnedAway::new(worker));
@@ -280,12 +285,12 @@ fn turn_away_by_spare(worker: &Rc<Worker>, listener: &Listener) {
     };
     drop(spare);
     match listener.take() {
-        Ok(Some(socket)) => {
+        Ok(Some((socket, peer))) => {
             let counters = worker.counters();
             counters.connections.add(1);
             counters.connections_total.add(1);
             let stream = Stream::new(socket, &worker.deadlines);
-            turn_away(worker, stream);
+            turn_away(worker, stream, peer);
         }
         // Another worker was quicker; it has its own spare to hold back.
         _ => *doorway.spare.borrow_mut() = Spare::hold(),

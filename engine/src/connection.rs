@@ -5,6 +5,7 @@
 //! else. What a request means is decided in `exchange`.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tollring_dialects::openai::{StreamMeter, UnaryMeter};
 use tollring_http1::{BodyDecoder, Framing, RequestHead, ResponseHead};
 
 use crate::accept::TurnedAway;
+use crate::exchange::inflate::Inflate;
 use crate::exchange::{self, After};
 use crate::net::{Buffer, Buffers, ClientWatch, Stream, spawn};
 use crate::worker::Worker;
@@ -41,6 +43,25 @@ pub(crate) struct Intake {
     pub(crate) body: Range<usize>,
     /// Where in the inbox bytes begin that nobody has looked at.
     pub(crate) rest: usize,
+    /// The path for the upstream, where a service rewrites it; else empty.
+    pub(crate) path_out: Vec<u8>,
+}
+
+#[cfg(test)]
+impl Intake {
+    /// An intake that has read a whole head.
+    pub(crate) fn holding(text: impl AsRef<[u8]>) -> Self {
+        let mut intake = Desk::new(&Buffers::new()).intake;
+        intake.inbox.extend_from_slice(text.as_ref());
+        let bounds = tollring_http1::HeadLimits {
+            head_bytes: 64 * 1024,
+            head_fields: 100,
+            target_bytes: 16 * 1024,
+        };
+        let parsed = intake.head.parse(&intake.inbox, &bounds);
+        assert_eq!(parsed, Ok(tollring_http1::Parsed::Done));
+        intake
+    }
 }
 
 /// What is being made into an answer.
@@ -52,6 +73,8 @@ pub(crate) struct Outlet {
     pub(crate) outbox: Buffer,
     pub(crate) unary: UnaryMeter,
     pub(crate) events: StreamMeter,
+    /// Reads a copy of an answer that came in a coding; absent for all others.
+    pub(crate) inflate: Option<Box<Inflate>>,
 }
 
 /// What one exchange works with.
@@ -69,6 +92,7 @@ impl Desk {
                 decoder: BodyDecoder::new(Framing::Length(0)),
                 body: 0..0,
                 rest: 0,
+                path_out: Vec::new(),
             },
             outlet: Outlet {
                 answer: ResponseHead::new(),
@@ -76,6 +100,7 @@ impl Desk {
                 outbox: buffers.none(),
                 unary: UnaryMeter::new(),
                 events: StreamMeter::new(),
+                inflate: None,
             },
         }
     }
@@ -97,6 +122,7 @@ impl Desks {
         desk.intake.inbox = buffers.none();
         desk.outlet.block = buffers.none();
         desk.outlet.outbox = buffers.none();
+        desk.outlet.inflate = None;
         let mut kept = self.0.borrow_mut();
         if kept.len() < DESKS_KEPT {
             kept.push(desk);
@@ -113,11 +139,18 @@ pub(crate) struct Connection {
     pub(crate) shown: Option<[u8; 32]>,
     /// Whether a request of it was read.
     served: bool,
+    /// Who is at the other end of it: the client, or the proxy before us.
+    pub(crate) peer: SocketAddr,
 }
 
 impl Connection {
     /// A connection just accepted; counted until it is dropped.
-    pub(crate) fn new(worker: Rc<Worker>, client: Stream, shown: Option<[u8; 32]>) -> Self {
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        client: Stream,
+        peer: SocketAddr,
+        shown: Option<[u8; 32]>,
+    ) -> Self {
         let presence = ClientWatch::new(client.fd(), client.seal().cloned());
         Self {
             worker,
@@ -125,6 +158,7 @@ impl Connection {
             presence,
             shown,
             served: false,
+            peer,
         }
     }
 

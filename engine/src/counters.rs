@@ -165,6 +165,8 @@ pub struct Counters {
     pub handshakes_failed_total: Counter,
     /// Clients closed because too many were on their way through one.
     pub handshakes_refused_total: Counter,
+    /// Connections that have become another protocol's.
+    pub tunnels: Counter,
     /// From a request's first byte to its answer's last.
     pub latency: Histogram,
     /// The same, less the time spent waiting for a provider.
@@ -195,6 +197,7 @@ impl Default for Counters {
             handshakes_total: Counter::default(),
             handshakes_failed_total: Counter::default(),
             handshakes_refused_total: Counter::default(),
+            tunnels: Counter::default(),
             latency: Histogram::default(),
             overhead: Histogram::default(),
             tokens_input: Counter::default(),

@@ -4,6 +4,7 @@
 //! `timeouts.head` to do so. How many may be on the way at one time is bounded, for a
 //! handshake costs more than a request.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,17 +18,17 @@ use crate::worker::Worker;
 
 /// Takes in a client that was just accepted, on a task of its own where it has to prove
 /// something first.
-pub(crate) fn welcome(worker: &Rc<Worker>, stream: Stream) {
+pub(crate) fn welcome(worker: &Rc<Worker>, stream: Stream, peer: SocketAddr) {
     let live = worker.live();
     let Some(tls) = &live.tls else {
-        return connection::start(Connection::new(Rc::clone(worker), stream, None));
+        return connection::start(Connection::new(Rc::clone(worker), stream, peer, None));
     };
     if worker.handshakes.get() >= live.config.limits.handshakes {
         worker.counters().handshakes_refused_total.add(1);
         worker.counters().connections.sub(1);
         return;
     }
-    let guard = Handshaking::begin(worker);
+    let guard = Handshaking::begin(worker, peer);
     let panicked = Rc::clone(worker);
     spawn(shake_hands(guard, stream, Arc::clone(tls)), move || {
         panicked.counters().panics_total.add(1);
@@ -37,15 +38,17 @@ pub(crate) fn welcome(worker: &Rc<Worker>, stream: Stream) {
 /// A client on its way through the handshake; counted until it is dropped.
 struct Handshaking {
     worker: Rc<Worker>,
+    peer: SocketAddr,
     /// Whether it became a connection, which counts itself.
     arrived: bool,
 }
 
 impl Handshaking {
-    fn begin(worker: &Rc<Worker>) -> Self {
+    fn begin(worker: &Rc<Worker>, peer: SocketAddr) -> Self {
         worker.handshakes.set(worker.handshakes.get() + 1);
         Self {
             worker: Rc::clone(worker),
+            peer,
             arrived: false,
         }
     }
@@ -76,5 +79,5 @@ async fn shake_hands(mut guard: Handshaking, mut stream: Stream, tls: Arc<Server
     let shown = stream.seal().and_then(|seal| seal.peer());
     let shown = shown.map(|certificate| subject_digest(&certificate.subject));
     guard.arrived = true;
-    connection::start(Connection::new(worker, stream, shown));
+    connection::start(Connection::new(worker, stream, guard.peer, shown));
 }

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use tollring_config::limits::KEY_PATH_BUCKETS_MAX;
 use tollring_config::{
-    ApiKey, BaseUrl, KeyId, Model, ModelId, Provider, Secret, Service, ServiceId, Snapshot,
-    UpstreamTimeouts,
+    ApiKey, BaseUrl, HostSent, KeyId, Model, ModelId, Provider, Secret, Service, ServiceId,
+    Snapshot, UpstreamTimeouts,
 };
 use tollring_dialects::openai::{self, Endpoint};
 use tollring_ledger::{Bucket, Ledger, UnixMillis};
 
+use crate::exchange::cors::CorsPlan;
+use crate::exchange::fields::FieldPlan;
 use crate::tls::Keys;
 use crate::upstream::origin::{Origin, Origins};
 
@@ -38,6 +40,10 @@ pub struct Live {
     upstreams: Vec<Box<[UpstreamPlan]>>,
     /// What the data port shows; absent: it speaks in the clear.
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// What each service does with the heads that pass.
+    services: Vec<ServicePlan>,
+    /// Whether any service names hosts, so that they must be looked at.
+    pub(crate) names_hosts: bool,
     /// The answer to `GET /v1/models`.
     pub(crate) models_list: Vec<u8>,
 }
@@ -75,13 +81,33 @@ impl TargetPlan {
     }
 }
 
+/// What a service does with the heads that pass, prepared.
+pub(crate) struct ServicePlan {
+    /// Edits of the fields of requests, and of answers.
+    pub(crate) request: Option<FieldPlan>,
+    pub(crate) response: Option<FieldPlan>,
+    /// What it answers to pages of other origins.
+    pub(crate) cors: Option<CorsPlan>,
+}
+
+impl ServicePlan {
+    fn of(service: &Service) -> Self {
+        Self {
+            request: FieldPlan::of(&service.rules.request_fields),
+            response: FieldPlan::of(&service.rules.response_fields),
+            cors: service.rules.cors.as_ref().map(CorsPlan::of),
+        }
+    }
+}
+
 /// One upstream of a REST service.
 pub(crate) struct UpstreamPlan {
+    pub(crate) service: ServiceId,
     pub(crate) origin: Arc<Origin>,
     /// What goes before the caller's path.
     pub(crate) path_prefix: Box<str>,
-    /// `Host: …` and its line end.
-    pub(crate) host_line: Box<[u8]>,
+    /// `Host: …` and its line end; absent where it is told what the client asked for.
+    pub(crate) host_line: Option<Box<[u8]>>,
 }
 
 impl Live {
@@ -114,11 +140,12 @@ impl Live {
             });
             plans.collect()
         };
-        let upstreams = |service: &Service| {
+        let upstreams = |(place, service): (u32, &Service)| {
             let plans = service.upstreams.iter().map(|base| UpstreamPlan {
+                service: ServiceId(place),
                 origin: origins.find(base, &service.tls, &keys),
                 path_prefix: base.path.clone(),
-                host_line: format!("Host: {}\r\n", base.authority).into_bytes().into(),
+                host_line: host_line(&service.rules.host, base),
             });
             plans.collect()
         };
@@ -130,7 +157,9 @@ impl Live {
         Self {
             paths: config.keys.iter().map(path).collect(),
             targets: config.models.iter().map(targets).collect(),
-            upstreams: config.services.iter().map(upstreams).collect(),
+            upstreams: (0..).zip(&config.services).map(upstreams).collect(),
+            services: config.services.iter().map(ServicePlan::of).collect(),
+            names_hosts: config.services.iter().any(|at| !at.rules.hosts.is_empty()),
             models_list,
             tls: keys.server,
             buckets,
@@ -153,10 +182,24 @@ impl Live {
         &self.targets[id.index()]
     }
 
+    /// What a service does with heads.
+    pub(crate) fn service(&self, id: ServiceId) -> &ServicePlan {
+        &self.services[id.index()]
+    }
+
     /// Where a service may be answered.
     pub(crate) fn upstreams(&self, id: ServiceId) -> &[UpstreamPlan] {
         &self.upstreams[id.index()]
     }
+}
+
+fn host_line(sent: &HostSent, base: &BaseUrl) -> Option<Box<[u8]>> {
+    let host = match sent {
+        HostSent::Upstream => &base.authority,
+        HostSent::Client => return None,
+        HostSent::Name(name) => name,
+    };
+    Some(format!("Host: {host}\r\n").into_bytes().into())
 }
 
 /// Endpoints in the order of `TargetPlan::heads`.

@@ -226,6 +226,15 @@ impl Client {
         Piece::Data(data)
     }
 
+    /// Reads so many bytes of whatever comes.
+    #[track_caller]
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let whole = self.fill_until(|inbox| (inbox.len() >= count).then_some(()));
+        let had = lossy(&self.inbox);
+        whole.unwrap_or_else(|| panic!("closed before {count} bytes; had {had:?}"));
+        self.inbox.drain(..count).collect()
+    }
+
     /// Whether the gateway closes this connection without another byte.
     ///
     /// # Panics

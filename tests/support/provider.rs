@@ -222,6 +222,12 @@ impl Peer {
         self.read_call(false)
     }
 
+    /// Reads so many bytes of whatever comes; none when the connection ends first.
+    pub fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+        self.fill_until(|inbox| (inbox.len() >= count).then_some(()))?;
+        Some(self.inbox.drain(..count).collect())
+    }
+
     /// Reads a head and `body_bytes` of what follows it; such a call is not counted.
     pub fn call_head_and(&mut self, body_bytes: usize) -> Option<()> {
         let end = self.fill_until(|inbox| find(inbox, b"\r\n\r\n"))?;

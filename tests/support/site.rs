@@ -120,6 +120,11 @@ impl Site {
         ))
     }
 
+    /// Adds a REST service without key and price, with more lines in its table.
+    pub fn service_with(self, name: &str, path: &str, upstream: &str, lines: &str) -> Self {
+        self.open_service(name, path, upstream).raw(lines)
+    }
+
     /// The file.
     pub fn text(&self) -> String {
         let mut file = String::new();

@@ -64,6 +64,7 @@ fn busy_worker() -> WorkerStats {
         handshakes_total: 18,
         handshakes_failed_total: 19,
         handshakes_refused_total: 20,
+        tunnels: 63,
         requests_total: 13,
         in_flight: 14,
         buffers_borrowed: 15,

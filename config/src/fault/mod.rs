@@ -7,11 +7,13 @@
 
 mod problem;
 mod render;
+mod rule;
 mod words;
 
 use std::fmt;
 
 pub use problem::{IdleReason, NotYet, Problem, UrlPart};
+pub use rule::RuleFault;
 
 /// Everything that is wrong with one file, in the order of the file; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]

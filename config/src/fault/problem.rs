@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::rule::RuleFault;
 use crate::units::NanoUsd;
 
 /// What is wrong with a value, or with the file.
@@ -164,6 +165,8 @@ pub enum Problem {
     PathMalformed,
     /// A path prefix that belongs to the gateway.
     PathReserved,
+    /// A rule about heads or callers that cannot be obeyed.
+    Rule(RuleFault),
 
     /// A reference to something that is not in the file.
     ReferenceUnknown {

@@ -65,6 +65,7 @@ impl Problem {
             Self::NameMalformed { .. } => format!("{value} is not a name"),
             Self::PathMalformed => format!("{value} is not a path prefix"),
             Self::PathReserved => format!("{value} belongs to the gateway"),
+            Self::Rule(fault) => fault.message(value),
             Self::ReferenceUnknown { kind, .. } => format!("there is no {kind} {value}"),
             Self::FallbackCycle { chain } => format!("leads round: {}", chain.join(" → ")),
             Self::OutsidePlan { plan } => format!("{value} is not in the plan \"{plan}\""),
@@ -95,6 +96,7 @@ impl Problem {
             Self::UrlMalformed { what } => what.remedy().to_owned(),
             Self::NotYet(what) => what.remedy().to_owned(),
             Self::TlsIdle { needs } => format!("add {needs} or remove this"),
+            Self::Rule(fault) => fault.remedy().to_owned(),
             Self::PriceIdle { why } => why.remedy().to_owned(),
             other => other.fixed_remedy().to_owned(),
         }

@@ -35,6 +35,11 @@ impl<'d> Field<'d> {
         self.document.report(&self.place, problem);
     }
 
+    /// Keeps the value out of every fault: it may be a secret.
+    pub(crate) fn hide(&self) {
+        self.document.hide(self.place.span.clone());
+    }
+
     /// A value with this field's place.
     pub(crate) fn at<T>(&self, value: T) -> At<T> {
         At {
@@ -59,7 +64,7 @@ impl<'d> Field<'d> {
 
     /// A secret: it must not be empty, and it must be fit for a header field.
     pub(crate) fn secret(&self) -> Option<Secret> {
-        self.document.hide(self.place.span.clone());
+        self.hide();
         self.parsed(|text| match text {
             _ if text.trim().is_empty() => Err(Problem::SecretEmpty),
             _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => Err(Problem::SecretMalformed),

@@ -81,6 +81,8 @@ fn is_secret_name(name: &str) -> bool {
     let counts = name.contains("tokens");
     name.contains("secret")
         || name.contains("passw")
+        || name.contains("authorization")
+        || name.contains("cookie")
         || (name.contains("token") && !counts)
         || (name.contains("key") && name != "keys")
         || ["api_keys", "token"].into_iter().any(near) && !counts
@@ -100,6 +102,8 @@ mod tests {
             "tokne",
             "Admin_Token",
             "password",
+            "Authorization",
+            "Set-Cookie",
         ] {
             assert!(is_secret_name(name), "{name}");
         }

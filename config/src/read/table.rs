@@ -145,6 +145,43 @@ impl<'d> Table<'d> {
             .collect()
     }
 
+    /// Values under names that the operator chose, in the order of the file: the sound ones, the
+    /// others having been reported. `parse` gives a name the spelling in which it is compared.
+    pub(crate) fn pairs<T>(
+        &mut self,
+        section: &'static str,
+        max: usize,
+        parse: fn(&str) -> Result<Box<str>, Problem>,
+        read: impl Fn(&Field<'d>) -> Option<T>,
+    ) -> Option<Vec<(Box<str>, T)>> {
+        let Some(field) = self.take(section) else {
+            return Some(Vec::new());
+        };
+        let table = field.table()?;
+        let mut entries: Vec<_> = table.entries.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        if entries.len() > max {
+            field.report(Problem::TooMany { max });
+            return None;
+        }
+        let mut pairs: Vec<(Box<str>, T)> = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let written: &str = key.get_ref();
+            let at_key = table.place.below(written, key.span());
+            let place = table.place.below(written, value.span());
+            let value = read(&Field::new(self.document, value.get_ref(), place));
+            match parse(written) {
+                Err(problem) => self.document.report(&at_key, problem),
+                Ok(name) if pairs.iter().any(|(other, _)| *other == name) => {
+                    let first = table.place.below(&name, 0..0).path;
+                    self.document.report(&at_key, Problem::Repeated { first });
+                }
+                Ok(name) => pairs.extend(value.map(|value| (name, value))),
+            }
+        }
+        Some(pairs)
+    }
+
     /// Reports the fields that nobody asked for. Every table ends with this.
     pub(crate) fn close(self) {
         for (key, value) in self.entries {

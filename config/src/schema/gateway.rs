@@ -11,6 +11,8 @@ use crate::limits::{
     MEMORY_BYTES_MIN, TARGET_BYTES_MIN, WORKERS_MAX,
 };
 use crate::read::{At, Field, Table};
+use crate::rules::Edge;
+use crate::schema::edge::edge;
 use crate::schema::tls;
 use crate::secret::Secret;
 use crate::snapshot::{
@@ -55,6 +57,7 @@ pub(crate) struct ServerSchema {
     pub(crate) io: IoChoice,
     pub(crate) tls: Option<ServerTls>,
     pub(crate) takeover: Option<PathBuf>,
+    pub(crate) edge: Edge,
 }
 
 /// `[admin]`.
@@ -81,6 +84,7 @@ pub(crate) fn server(mut table: Table<'_>) -> Option<ServerSchema> {
             ("epoll", IoChoice::Epoll),
         ])
     });
+    let edge = edge(&mut table);
     let tls = table.maybe("tls", |field| field.table().and_then(tls::server));
     let takeover = table.maybe("takeover", |field| field.parsed(parse_socket_path));
     table.close();
@@ -92,6 +96,7 @@ pub(crate) fn server(mut table: Table<'_>) -> Option<ServerSchema> {
         io: io.unwrap_or(IoChoice::Auto),
         tls: tls.flatten(),
         takeover: takeover.flatten(),
+        edge,
     })
 }
 

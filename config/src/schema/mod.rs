@@ -8,9 +8,11 @@
 //! the place of what is faulty. Neither can reach a snapshot: a fault anywhere
 //! withholds it.
 
+pub(crate) mod edge;
 pub(crate) mod gateway;
 pub(crate) mod limit;
 pub(crate) mod models;
+pub(crate) mod rules;
 pub(crate) mod tenants;
 pub(crate) mod tls;
 pub(crate) mod upstreams;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::fault::{IdleReason, Problem};
 use crate::limits::{API_KEYS_MAX, PRICE_NANO_MAX, UPSTREAMS_MAX};
 use crate::read::{At, Field, Table};
+use crate::schema::rules::{RulesSchema, rules};
 use crate::schema::tls;
 use crate::secret::Secret;
 use crate::snapshot::{
@@ -31,6 +32,7 @@ pub(crate) struct ServiceSchema {
     pub(crate) price: ServicePrice,
     pub(crate) timeouts: TimeoutsSchema,
     pub(crate) tls: UpstreamTls,
+    pub(crate) rules: RulesSchema,
 }
 
 /// The deadlines that a provider or service sets for itself.
@@ -106,6 +108,7 @@ pub(crate) fn service(mut table: Table<'_>) -> Option<ServiceSchema> {
         .as_ref()
         .is_none_or(|upstreams| upstreams.iter().any(|upstream| upstream.value.tls));
     let tls = upstream_tls(&mut table, encrypted);
+    let rules = rules(&mut table);
     table.close();
     Some(ServiceSchema {
         path,
@@ -115,6 +118,7 @@ pub(crate) fn service(mut table: Table<'_>) -> Option<ServiceSchema> {
         price: price.unwrap_or_default(),
         timeouts: timeouts.unwrap_or_default(),
         tls: tls.unwrap_or_default(),
+        rules,
     })
 }
 

@@ -30,6 +30,10 @@ pub(crate) fn validate(document: &Document<'_>, mut schema: Schema) -> Option<Sn
             .and_then(|service| service.path.as_ref());
         Reverse(path.map_or(0, |path| path.value.len()))
     });
+    let edge = schema
+        .server
+        .as_mut()
+        .map(|server| std::mem::take(&mut server.edge));
     let doors = doors::check(document, schema.server, schema.admin);
     let provider_names = Names::of("provider", &schema.providers);
     let model_names = Names::of("model", &schema.models);
@@ -56,6 +60,7 @@ pub(crate) fn validate(document: &Document<'_>, mut schema: Schema) -> Option<Sn
         version: 0,
         server,
         admin,
+        edge: edge?,
         timeouts,
         limits: schema.limits?,
         quota: schema.quota?,

@@ -1,7 +1,8 @@
 //! REST services: paths of their own, outside the gateway's.
 
 use crate::fault::Problem;
-use crate::read::{Document, Entry};
+use crate::read::{Document, Entry, Place};
+use crate::rules::{HostPattern, ServiceRules};
 use crate::schema::upstreams::ServiceSchema;
 use crate::snapshot::{Service, Timeouts};
 use crate::validate::names::report_repeated;
@@ -18,7 +19,7 @@ pub(super) fn check(document: &Document<'_>, services: &[Entry<ServiceSchema>]) 
     // In the order of the file, so that it is the second that is reported.
     sound.sort_by_key(|service| service.path.as_ref().map(|path| path.place.span.start));
     let paths = || sound.iter().filter_map(|service| service.path.as_ref());
-    report_repeated(document, paths().map(|path| (&path.value, &path.place)));
+    report_repeated(document, sound.iter().flat_map(|service| claims(service)));
     for path in paths() {
         let below = path.value.strip_prefix(RESERVED);
         if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
@@ -34,6 +35,20 @@ pub(super) fn check(document: &Document<'_>, services: &[Entry<ServiceSchema>]) 
     }
 }
 
+/// What a service claims: its path, on each of its hosts or on any; and the place to report.
+fn claims(service: &ServiceSchema) -> impl Iterator<Item = ((&str, Option<&HostPattern>), &Place)> {
+    let hosts = &service.rules.hosts;
+    let anywhere = hosts.is_empty().then_some(None);
+    let claimed = anywhere.into_iter().chain(hosts.iter().map(Some));
+    let on_path = service.path.iter();
+    on_path.flat_map(move |path| {
+        claimed.clone().map(move |host| {
+            let place = host.map_or(&path.place, |host| &host.place);
+            ((&*path.value, host.map(|host| &host.value)), place)
+        })
+    })
+}
+
 /// The services in the order they are in.
 pub(super) fn build(
     services: Vec<Entry<ServiceSchema>>,
@@ -43,6 +58,7 @@ pub(super) fn build(
         .into_iter()
         .map(|Entry { name, body }| {
             let written = body?;
+            let hosts = written.rules.hosts.into_iter().map(|host| host.value);
             Some(Service {
                 name: name.value,
                 path: written.path?.value,
@@ -56,6 +72,10 @@ pub(super) fn build(
                 price: written.price,
                 timeouts: written.timeouts.over(timeouts),
                 tls: written.tls,
+                rules: ServiceRules {
+                    hosts: hosts.collect(),
+                    ..written.rules.rules
+                },
             })
         })
         .collect()

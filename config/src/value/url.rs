@@ -109,6 +109,11 @@ pub(crate) fn parse_link(text: &str) -> Result<Box<str>, Problem> {
     }
 }
 
+/// A host name, or an address of IPv4, in its one spelling.
+pub(crate) fn parse_host_name(text: &str) -> Option<String> {
+    parse_host(Host::Plain(text)).map(|(name, _)| name)
+}
+
 /// Host and port of an authority; brackets of an address are taken off, colons inside kept.
 fn split_port(authority: &str) -> Option<(Host<'_>, Option<&str>)> {
     if let Some(rest) = authority.strip_prefix('[') {

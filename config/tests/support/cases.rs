@@ -4,9 +4,10 @@
 //! is of `long_cases`.
 
 use super::DIGEST;
+use super::rule_cases::{EDGES, RULES};
 
 /// A text, and its one fault.
-type Case = (&'static str, &'static str);
+pub(super) type Case = (&'static str, &'static str);
 
 /// The document and its tables.
 const SHAPE: &[Case] = &[
@@ -396,6 +397,8 @@ pub(crate) fn cases() -> impl Iterator<Item = (String, &'static str)> {
         ("", VALUES),
         (PROVIDER, PROVIDERS),
         (SERVICE, SERVICES),
+        (SERVICE, RULES),
+        ("", EDGES),
         (OPENAI, MODELS),
         (MODEL, PRICES),
         ("", TENANTS),

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod cases;
+pub(crate) mod rule_cases;
 
 use tollring_config::{Fault, Faults, Snapshot, parse};
 

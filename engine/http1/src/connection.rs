@@ -16,6 +16,7 @@ pub const CONNECTION_OPTIONS_MAX: usize = 32;
 pub(crate) struct ConnectionOptions {
     close: bool,
     keep_alive: bool,
+    upgrade: bool,
 }
 
 impl ConnectionOptions {
@@ -52,11 +53,18 @@ impl ConnectionOptions {
         }
         match Known::of(option) {
             Known::KeepAlive => self.keep_alive = true,
+            Known::Upgrade => self.upgrade = true,
             known if known.is_protected() => return Err(FieldFault::ConnectionProtected),
             known if known.is_hop_by_hop() => {}
             _ => fields.end_here(bytes, option),
         }
         Ok(())
+    }
+
+    /// Whether `Upgrade` was meant: without this option it says nothing (RFC 9110 §7.8), and
+    /// HTTP/1.0 has no upgrade.
+    pub(crate) fn upgrades(self, version: Version, fields: &Fields) -> bool {
+        self.upgrade && version == Version::Http11 && fields.has(Known::Upgrade)
     }
 
     /// Whether the connection may carry another message after this one (RFC 9112 §9.3).

@@ -46,6 +46,9 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// Whether the client waits for a 100 before it sends its body.
     pub expect_continue: bool,
+    /// Whether the client asks for another protocol, by `Upgrade` and its option in `Connection`.
+    /// Which one, the fields say.
+    pub upgrade: bool,
     /// Bytes of the head in the buffer, with the empty lines skipped before it. The body begins
     /// here.
     pub len: usize,
@@ -68,6 +71,7 @@ impl RequestHead {
             framing: Framing::Length(0),
             keep_alive: false,
             expect_continue: false,
+            upgrade: false,
             len: 0,
             progress: Progress::START,
         }
@@ -171,6 +175,7 @@ impl RequestHead {
         self.authority = self.read_host(bytes, parts.authority)?;
         let options = ConnectionOptions::read(bytes, &mut self.fields)?;
         self.keep_alive = options.persists(self.version);
+        self.upgrade = options.upgrades(self.version, &self.fields);
         self.framing = Framing::of_request(bytes, &self.fields, self.version)?;
         self.expect_continue = self.read_expectation(bytes)?;
         self.check_upgrade(bytes)

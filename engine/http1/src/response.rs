@@ -34,6 +34,8 @@ pub struct ResponseHead {
     pub framing: Framing,
     /// Whether another request may follow on the connection once the body has ended.
     pub keep_alive: bool,
+    /// Whether the peer names another protocol, by `Upgrade` and its option in `Connection`.
+    pub upgrade: bool,
     /// Bytes of the head in the buffer. The body begins here.
     pub len: usize,
     progress: Progress,
@@ -50,6 +52,7 @@ impl ResponseHead {
             fields: Fields::new(),
             framing: Framing::Length(0),
             keep_alive: false,
+            upgrade: false,
             len: 0,
             progress: Progress::START,
         }
@@ -157,6 +160,7 @@ impl ResponseHead {
         self.fields.fill(bytes, found.headers, self.len - 2)?;
         let options = ConnectionOptions::read(bytes, &mut self.fields)?;
         self.framing = Framing::of_response(bytes, &self.fields, self.version, self.status, asked)?;
+        self.upgrade = options.upgrades(self.version, &self.fields);
         self.keep_alive = options.persists(self.version) && self.framing != Framing::UntilClose;
         Ok(())
     }

@@ -17,7 +17,7 @@ use super::decline::{Declined, declined, declined_failure};
 use super::relay::Downlink;
 use super::route::Call;
 use super::settle::{Bill, cause_of_cut};
-use super::{Exchange, compose, quota};
+use super::{Exchange, compose, quota, tunnel};
 use crate::live::{Live, TargetPlan, UpstreamPlan};
 use crate::net::buffer::BLOCK_BYTES;
 use crate::net::deadline::Action;
@@ -342,8 +342,12 @@ pub(super) async fn await_head(down: &mut Downlink<'_>) -> Result<(), Cause> {
                 .parse(&outlet.block, down.facts.method, &ANSWER_HEAD);
         }
         match parsed {
-            // Switching protocols was not asked for (RFC 9110 §15.2.2).
-            Ok(Parsed::Done) if outlet.answer.status < 200 => break Err(Cause::Malformed),
+            // Switching protocols to what was not asked for (RFC 9110 §15.2.2).
+            Ok(Parsed::Done)
+                if outlet.answer.status < 200 && !tunnel::agrees(outlet, down.facts) =>
+            {
+                break Err(Cause::Malformed);
+            }
             Ok(Parsed::Done) => break Ok(()),
             Ok(Parsed::Partial) => {}
             Err(fault) => {

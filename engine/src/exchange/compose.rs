@@ -13,8 +13,11 @@ use tollring_http1::{
 };
 
 use super::auth::{KEY_FIELDS, is_ours, key_of};
+use super::cors::{self, Grant};
+use super::fields::FieldPlan;
 use super::route::max_forwards;
-use super::{Exchange, Facts};
+use super::tunnel::{self, Upgrade};
+use super::{Exchange, Facts, forwarded};
 use crate::connection::{Intake, Outlet};
 use crate::live::{Live, TargetPlan, UpstreamPlan};
 use crate::net::Buffer;
@@ -71,36 +74,27 @@ pub(super) fn wants_usage(endpoint: Endpoint, ask: &Ask) -> bool {
 /// The length is said again as the client said it.
 pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan) {
     let live = Rc::clone(&exchange.live);
+    let edits = live.service(upstream.service).request.as_ref();
+    let facts = &exchange.facts;
     let Intake {
         head, inbox, body, ..
     } = &*exchange.intake;
-    let is_counted = head.method == Method::Options;
-    let forwards = is_counted.then(|| max_forwards(head, inbox)).flatten();
     let outbox = &mut exchange.outlet.outbox;
     outbox.clear();
-    outbox.reserve_block(head.len + OWN_BYTES_MAX + upstream.path_prefix.len() + body.len());
-    outbox.extend_from_slice(head.method_text.of(inbox));
-    outbox.push(b' ');
-    outbox.extend_from_slice(upstream.path_prefix.as_bytes());
-    outbox.extend_from_slice(head.path.of(inbox));
-    if let Some(query) = head.query {
-        append_query(outbox, query.of(inbox), &live);
-    }
-    outbox.extend_from_slice(b" HTTP/1.1\r\n");
-    outbox.extend_from_slice(&upstream.host_line);
-    append_fields(outbox, inbox, &head.fields, |field| {
-        // Ours goes no further, in whatever field; any other is the upstream's own business.
-        let ours = is_key(field.known)
-            && key_of(field.known, field.value.of(inbox)).is_some_and(|key| is_ours(&live, key));
-        let counted = forwards.is_some() && field.known == Known::MaxForwards;
-        !(ours || counted) && (is_key(field.known) || passes_on(field))
-    });
-    if let Some(forwards) = forwards {
-        outbox.extend_from_slice(b"Max-Forwards: ");
-        append_decimal(outbox, forwards.saturating_sub(1));
-        outbox.extend_from_slice(b"\r\n");
+    let edited = edits.map_or(0, |edits| edits.lines().len()) + exchange.intake.path_out.len();
+    let said_again = 2 * head.authority.len();
+    let before = upstream.path_prefix.len() + edited + said_again;
+    outbox.reserve_block(head.len + OWN_BYTES_MAX + before + body.len());
+    append_request_line(outbox, exchange.intake, upstream, &live);
+    append_own_fields(outbox, exchange.intake, edits, &live);
+    forwarded::append(outbox, exchange.intake, facts, &live.config.edge.forwarded);
+    if let Some(edits) = edits {
+        outbox.extend_from_slice(edits.lines());
     }
     outbox.extend_from_slice(VIA);
+    if facts.upgrade == Upgrade::Asked {
+        outbox.extend_from_slice(tunnel::WEBSOCKET);
+    }
     match head.framing {
         Framing::Length(0) if !expects_body(head.method) => {}
         Framing::Length(length) => append_length(outbox, length),
@@ -119,6 +113,52 @@ pub(super) fn service(exchange: &mut Exchange<'_>, upstream: &UpstreamPlan) {
         }
     } else {
         outbox.extend_from_slice(arrived);
+    }
+}
+
+/// The line of a service request, and `Host` as its service wants it.
+fn append_request_line(outbox: &mut Buffer, intake: &Intake, upstream: &UpstreamPlan, live: &Live) {
+    let Intake {
+        head,
+        inbox,
+        path_out,
+        ..
+    } = intake;
+    outbox.extend_from_slice(head.method_text.of(inbox));
+    outbox.push(b' ');
+    outbox.extend_from_slice(upstream.path_prefix.as_bytes());
+    let path = match path_out.is_empty() {
+        true => head.path.of(inbox),
+        false => path_out,
+    };
+    outbox.extend_from_slice(path);
+    if let Some(query) = head.query {
+        append_query(outbox, query.of(inbox), live);
+    }
+    outbox.extend_from_slice(b" HTTP/1.1\r\n");
+    match &upstream.host_line {
+        Some(line) => outbox.extend_from_slice(line),
+        None => append_field(outbox, b"Host", head.authority.of(inbox)),
+    }
+}
+
+/// The fields of a service request that go on, in order.
+fn append_own_fields(outbox: &mut Buffer, intake: &Intake, edits: Option<&FieldPlan>, live: &Live) {
+    let Intake { head, inbox, .. } = intake;
+    let is_counted = head.method == Method::Options;
+    let forwards = is_counted.then(|| max_forwards(head, inbox)).flatten();
+    append_fields(outbox, inbox, &head.fields, |field| {
+        // Ours goes no further, in whatever field; any other is the upstream's own business.
+        let ours = is_key(field.known)
+            && key_of(field.known, field.value.of(inbox)).is_some_and(|key| is_ours(live, key));
+        let counted = forwards.is_some() && field.known == Known::MaxForwards;
+        let dropped = edits.is_some_and(|edits| edits.drops(field.name.of(inbox)));
+        !(ours || counted || dropped) && (is_key(field.known) || passes_on(field))
+    });
+    if let Some(forwards) = forwards {
+        outbox.extend_from_slice(b"Max-Forwards: ");
+        append_decimal(outbox, forwards.saturating_sub(1));
+        outbox.extend_from_slice(b"\r\n");
     }
 }
 
@@ -152,6 +192,7 @@ fn is_key(known: Known) -> bool {
 fn passes_on(field: &Field) -> bool {
     !field.hop_by_hop
         && !is_key(field.known)
+        && !forwarded::is_ours(field.known)
         && !matches!(
             field.known,
             Known::Host | Known::ContentLength | Known::Expect
@@ -170,6 +211,8 @@ pub(super) enum Out {
     /// Not at all: the answer has no body. A length among the provider's fields is passed on,
     /// since it speaks of the body a GET would have had (RFC 9110 §8.6).
     Bodiless,
+    /// It is not HTTP what follows.
+    Tunnel,
 }
 
 impl Out {
@@ -187,13 +230,13 @@ impl Out {
     }
 }
 
-/// Writes the head of a provider's answer for the client into the outbox. `completion` says
-/// that the provider's own limits are not the caller's; `add` writes what is.
+/// Writes the head of an upstream's answer for the client into the outbox. A provider's own
+/// limits are not the caller's; `add` writes what is.
 pub(super) fn answer(
     outlet: &mut Outlet,
     facts: &Facts,
+    live: &Live,
     out: Out,
-    completion: bool,
     add: impl FnOnce(&mut Vec<u8>),
 ) {
     let Outlet {
@@ -202,8 +245,13 @@ pub(super) fn answer(
         outbox,
         ..
     } = outlet;
+    let completion = facts.service.is_none();
+    let edits = facts
+        .service
+        .and_then(|id| live.service(id).response.as_ref());
+    let lines = edits.map_or(&b""[..], FieldPlan::lines);
     outbox.clear();
-    outbox.reserve_block(answer.len + OWN_BYTES_MAX);
+    outbox.reserve_block(answer.len + OWN_BYTES_MAX + lines.len());
     append_status_line(outbox, answer.status);
     append_fields(outbox, block, &answer.fields, |field| {
         // A length stays with an answer to HEAD and a 304; a 204 has none (RFC 9110 §8.6).
@@ -211,7 +259,9 @@ pub(super) fn answer(
         let framing = field.known == Known::ContentLength && !told;
         let id = matches!(field.known, Known::XRequestId | Known::RequestId);
         let limits = completion && is_provider_limit(field.name.of(block));
-        !(field.hop_by_hop || framing || id || limits)
+        let said = facts.grant != Grant::Unasked && cors::is_ours(field.name.of(block));
+        let dropped = edits.is_some_and(|edits| edits.drops(field.name.of(block)));
+        !(field.hop_by_hop || framing || id || limits || said || dropped)
     });
     if let Some(theirs) = answer.fields.find(Known::XRequestId) {
         append_field(outbox, b"x-upstream-request-id", theirs.value.of(block));
@@ -219,12 +269,17 @@ pub(super) fn answer(
     match out {
         Out::Length(length) => append_length(outbox, length),
         Out::Chunked => append_chunked(outbox),
-        Out::Close | Out::Bodiless => {}
+        Out::Close | Out::Bodiless | Out::Tunnel => {}
     }
     append_ids(outbox, facts);
+    cors::append(outbox, live, facts);
+    outbox.extend_from_slice(lines);
     add(outbox);
     outbox.extend_from_slice(VIA);
-    append_connection(outbox, facts, out == Out::Close);
+    match out {
+        Out::Tunnel => outbox.extend_from_slice(tunnel::WEBSOCKET),
+        _ => append_connection(outbox, facts, out == Out::Close),
+    }
     outbox.extend_from_slice(b"\r\n");
 }
 

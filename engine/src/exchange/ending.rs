@@ -52,7 +52,7 @@ impl Downlink<'_> {
         if passage.count == Count::Bytes {
             bill.post_service(bytes);
         }
-        if matches!(passage.count, Count::Events { .. }) {
+        if matches!(passage.count, Count::Events { .. }) && !passage.coded {
             let id = self.facts.id.as_str();
             let (code, sentence) = wording::broken_off(cause);
             self.end_stream(passage, |out| {
@@ -75,10 +75,12 @@ impl Downlink<'_> {
         let refusal = Refusal::Denied(denied);
         self.worker.counters().refused(refusal.kind(self.live));
         let (facts, live) = (self.facts, self.live);
-        self.end_stream(passage, |out| {
-            wording::append_stream_error(out, facts, &refusal, live)
-        })
-        .await;
+        if !passage.coded {
+            self.end_stream(passage, |out| {
+                wording::append_stream_error(out, facts, &refusal, live)
+            })
+            .await;
+        }
         Ended::Uncounted { output }
     }
 

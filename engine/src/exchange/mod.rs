@@ -3,39 +3,49 @@
 //! | step | room | may refuse with |
 //! |---|---|---|
 //! | 2 head, and as much body as the route needs | `intake.rs` | 400 408 411 413 414 417 431 501 505 |
-//! | 3 who calls | `auth.rs` | 401 403 |
-//! | 4 what for; what we answer ourselves | `route.rs`, `own.rs` | 403 404 405 503 |
+//! | 3 from where, and who calls | `access.rs`, `forwarded.rs`, `auth.rs` | 401 403 |
+//! | 4 what for, on which host, by which path; what we answer ourselves | `route.rs`, `host.rs`, `rewrite.rs`, `own.rs`, `cors.rs` | 400 403 404 405 503 |
 //! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 |
-//! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `decline.rs`, `compose.rs` over `upstream` | 502 503 504 |
-//! | 7 bytes back, untouched, counted; a body passed on while it comes; what is left told | `relay.rs`, `ending.rs`, `frame.rs`, `headroom.rs`, `date.rs`, `upload.rs` | (cut in the client's dialect) |
+//! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `decline.rs`, `compose.rs`, `fields.rs` over `upstream` | 502 503 504 |
+//! | 7 bytes back, untouched, counted; a body passed on while it comes; what is left told; a tunnel | `relay.rs`, `ending.rs`, `frame.rs`, `headroom.rs`, `date.rs`, `upload.rs`, `inflate.rs`, `tunnel.rs` | (cut in the client's dialect) |
 //! | 8 what it cost | `settle.rs` | |
 //! | every no, its status, code and body | `refusal.rs`, `wording.rs` | |
 //!
 //! Step 1, accepting, is the worker's. There is no `?` between the hold and its
 //! settlement: from `quota::hold` on, every way out goes through the bill.
 
+mod access;
 mod attempt;
 mod auth;
 mod compose;
+pub(crate) mod cors;
 pub(crate) mod date;
 mod decline;
 mod ending;
+pub(crate) mod fields;
+mod forwarded;
 mod frame;
 pub(crate) mod headroom;
+mod host;
+pub(crate) mod inflate;
 mod intake;
 mod own;
 mod quota;
 pub(crate) mod refusal;
 mod relay;
+mod rewrite;
 mod route;
 mod settle;
+mod tunnel;
 mod upload;
 mod wording;
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tollring_config::ServiceId;
 use tollring_http1::{Method, Version};
 
 use crate::connection::{Connection, Desk, Intake, Outlet};
@@ -105,6 +115,16 @@ pub(crate) struct Facts {
     pub(crate) started: Instant,
     pub(crate) method: Method,
     pub(crate) version: Version,
+    /// Who is at the other end of the connection.
+    pub(crate) peer: IpAddr,
+    /// How the client speaks to us: `https` where TLS is between us.
+    pub(crate) scheme: &'static str,
+    /// The service that is called, if it is one.
+    pub(crate) service: Option<ServiceId>,
+    /// What a page of another origin gets of it.
+    pub(crate) grant: cors::Grant,
+    /// Whether the connection is to become another protocol's.
+    pub(crate) upgrade: tunnel::Upgrade,
     /// Who calls, once that is known.
     pub(crate) caller: Option<auth::Caller>,
     /// Whether the client lets the connection go on, and so do we.
@@ -129,8 +149,9 @@ async fn walk(exchange: &mut Exchange<'_>) -> Result<After, Stop> {
     let (worker, live) = (Rc::clone(exchange.worker), Rc::clone(&exchange.live));
     // 2. The head.
     intake::head(exchange).await?;
-    // 3. Who calls: what the path names decides whether a key is needed.
+    // 3. From where, and who calls: what the path names decides whether a key is needed.
     let place = route::place(exchange, &live)?;
+    access::admit(exchange, &live, place)?;
     let caller = auth::caller(exchange, &live, &place)?;
     exchange.facts.caller = caller;
     // 4. What for.
@@ -146,6 +167,9 @@ async fn walk(exchange: &mut Exchange<'_>) -> Result<After, Stop> {
         Box::pin(upload::both_ways(exchange, &live, &call, &mut bill)).await
     } else {
         match attempt::dispatch(exchange, &live, &call, &mut bill).await {
+            Ok(arrived) if exchange.outlet.answer.status == 101 => {
+                Box::pin(tunnel::carry(exchange, arrived, &mut bill)).await
+            }
             Ok(arrived) => relay::carry(exchange, &call, arrived, &mut bill).await,
             Err(failure) => relay::Ended::Failed(failure),
         }
@@ -164,6 +188,14 @@ impl<'a> Exchange<'a> {
             started: Instant::now(),
             method: Method::Get,
             version: Version::Http11,
+            peer: connection.peer.ip(),
+            scheme: match connection.client.seal() {
+                Some(_) => "https",
+                None => "http",
+            },
+            service: None,
+            grant: cors::Grant::Unasked,
+            upgrade: tunnel::Upgrade::Unasked,
             caller: None,
             keep_alive: false,
             voice: refusal::Voice::Problem,
@@ -171,6 +203,7 @@ impl<'a> Exchange<'a> {
         };
         let Desk { intake, outlet } = desk;
         intake.head.clear();
+        intake.path_out.clear();
         let Connection {
             worker,
             client,
@@ -199,6 +232,10 @@ impl Drop for Exchange<'_> {
         self.presence.stop();
         let counters = self.worker.counters();
         counters.in_flight.sub(1);
+        if self.facts.upgrade == tunnel::Upgrade::Agreed {
+            // How long two programs have talked says nothing of how quick we are.
+            return;
+        }
         let took = self.facts.started.elapsed();
         counters.latency.record(took);
         counters

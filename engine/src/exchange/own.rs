@@ -11,7 +11,7 @@ use super::compose::{append_connection, append_ids, append_length};
 use super::refusal::{ANY_METHOD, Denied, Refusal};
 use super::route::{self, Call, Own, may_ask_for};
 use super::wording::{Amount, Moment, sees_amounts};
-use super::{After, Exchange, Stop, intake, quota};
+use super::{After, Exchange, Stop, cors, intake, quota};
 use crate::live::Live;
 use crate::net::deadline::Action;
 
@@ -59,13 +59,13 @@ pub(super) async fn answer(
     own: Own,
     caller: Option<Caller>,
 ) -> Result<After, Stop> {
-    if own == Own::Options {
+    if matches!(own, Own::Options | Own::Preflight) {
         return Ok(send(exchange, 204, &[]).await);
     }
     let caller = caller.ok_or(Refusal::KeyMissing)?;
     let mut body = Vec::new();
     match own {
-        Own::Options => {}
+        Own::Options | Own::Preflight => {}
         Own::Models => append_models(&mut body, live, caller),
         Own::Model(name) => {
             let name = percent_decoded(name.of(&exchange.intake.inbox));
@@ -216,6 +216,10 @@ async fn send(exchange: &mut Exchange<'_>, status: u16, body: &[u8]) -> After {
         append_length(outbox, body.len() as u64);
     }
     append_field(outbox, b"cache-control", b"no-store");
+    if facts.grant != cors::Grant::Unasked {
+        // Nothing of our own has a service but the answer to a preflight.
+        cors::append_preflight(outbox, &exchange.live, facts, exchange.intake);
+    }
     exchange.worker.date.append(outbox, exchange.worker.now());
     append_ids(outbox, facts);
     append_connection(outbox, facts, false);

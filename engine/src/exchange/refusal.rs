@@ -12,7 +12,7 @@ use tollring_ledger::{Denial, DenialReason};
 
 use super::auth::Caller;
 use super::compose::{append_connection, append_ids, append_length};
-use super::{After, Exchange, intake, wording};
+use super::{After, Exchange, cors, intake, wording};
 use crate::connection::Outlet;
 use crate::live::Live;
 use crate::net::deadline::Action;
@@ -41,10 +41,16 @@ pub(crate) enum Refusal {
     KeyDisabled,
     /// The tenant is stopped.
     TenantSuspended,
+    /// Nobody may call from that address.
+    AddressDenied,
     /// The path has a segment that another server may take for a step up.
     PathClimbs,
     /// Memory is short; what is going on goes on, and nothing is begun.
     MemoryShort,
+    /// The path becomes none when its service rewrites it.
+    PathUnfit,
+    /// The host is encoded, so that another server may read another.
+    HostAmbiguous,
     /// There is no such place.
     RouteUnknown,
     /// There is, but not by that method.
@@ -96,6 +102,7 @@ pub(crate) enum RefusalKind {
     InvalidKey,
     KeyDisabled,
     TenantSuspended,
+    AddressDenied,
     RouteUnknown,
     MethodNotAllowed,
     ModelUnknown,
@@ -120,7 +127,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind, in the order of their numbers.
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::MalformedRequest,
         Self::RequestTimedOut,
         Self::BodyTooLarge,
@@ -128,6 +135,7 @@ impl RefusalKind {
         Self::InvalidKey,
         Self::KeyDisabled,
         Self::TenantSuspended,
+        Self::AddressDenied,
         Self::RouteUnknown,
         Self::MethodNotAllowed,
         Self::ModelUnknown,
@@ -160,6 +168,7 @@ impl RefusalKind {
             Self::InvalidKey => "invalid_api_key",
             Self::KeyDisabled => "key_disabled",
             Self::TenantSuspended => "tenant_suspended",
+            Self::AddressDenied => "ip_denied",
             Self::RouteUnknown => "route_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::ModelUnknown => "model_not_found",
@@ -189,6 +198,7 @@ impl RefusalKind {
             Self::InvalidKey => "authentication_error",
             Self::KeyDisabled
             | Self::TenantSuspended
+            | Self::AddressDenied
             | Self::ModelNotAllowed
             | Self::ServiceNotAllowed
             | Self::ModelNotPriced
@@ -215,11 +225,14 @@ impl Refusal {
             Self::Head(_) | Self::Body(_) => RefusalKind::MalformedRequest,
             Self::HeadTimedOut | Self::BodyTimedOut => RefusalKind::RequestTimedOut,
             Self::BodyTooLong => RefusalKind::BodyTooLarge,
-            Self::Ask(_) | Self::PathClimbs => RefusalKind::InvalidRequest,
+            Self::Ask(_) | Self::PathClimbs | Self::PathUnfit | Self::HostAmbiguous => {
+                RefusalKind::InvalidRequest
+            }
             Self::KeyMissing | Self::KeyUnknown => RefusalKind::InvalidKey,
             Self::KeyDisabled => RefusalKind::KeyDisabled,
             Self::TenantSuspended => RefusalKind::TenantSuspended,
             Self::MemoryShort => RefusalKind::MemoryShort,
+            Self::AddressDenied => RefusalKind::AddressDenied,
             Self::RouteUnknown => RefusalKind::RouteUnknown,
             Self::MethodNotAllowed { .. } => RefusalKind::MethodNotAllowed,
             Self::ModelUnknown => RefusalKind::ModelUnknown,
@@ -398,6 +411,7 @@ fn write_out(exchange: &mut Exchange<'_>, refusal: &Refusal, live: &Live) {
     exchange.worker.date.append(outbox, exchange.worker.now());
     append_ids(outbox, facts);
     append_field(outbox, b"cache-control", b"no-store");
+    cors::append(outbox, live, facts);
     if let Some(seconds) = refusal.retry_after_s(live) {
         outbox.extend_from_slice(b"retry-after: ");
         append_decimal(outbox, u64::from(seconds));

@@ -14,6 +14,7 @@ use tollring_http1::{BodyDecoder, Known, LAST_CHUNK};
 use super::attempt::{Arrived, cause_of};
 use super::compose::{self, Out};
 use super::frame::{HEADROOM, frame_fed, frame_in_place};
+use super::inflate::is_coded;
 use super::refusal::{Denied, Refusal};
 use super::route::Call;
 use super::settle::Bill;
@@ -113,6 +114,8 @@ pub(super) struct Passage {
     /// Decoded bytes of the body that came.
     pub(super) bytes: u64,
     pub(super) done: bool,
+    /// Whether the body is in a coding, so that nothing of ours can stand in it.
+    pub(super) coded: bool,
     /// Bytes came after the end; the connection cannot be trusted with another request.
     overrun: bool,
     /// Whether the call asks for text, so that an answer without any says nothing of its cost.
@@ -207,11 +210,7 @@ impl Downlink<'_> {
         let rewritten = count == Count::Events { strip: true };
         let out = Out::choose(answer.framing, rewritten, self.facts, answer.status);
         let decoder = BodyDecoder::new(answer.framing);
-        match count {
-            Count::Unary => self.outlet.unary.reset(),
-            Count::Events { strip } => self.outlet.events.reset(strip),
-            Count::Bytes | Count::Nothing => {}
-        }
+        let coded = self.outlet.ready_meters(count);
         let completion = matches!(call, Call::Completion { .. });
         let caller = self.facts.caller.filter(|_| completion);
         let (worker, live) = (self.worker, self.live);
@@ -221,7 +220,7 @@ impl Downlink<'_> {
             ..*self.facts
         };
         let dated = self.outlet.answer.fields.has(Known::Date);
-        compose::answer(self.outlet, &facts, out, completion, |fields| {
+        compose::answer(self.outlet, &facts, live, out, |fields| {
             if !dated {
                 worker.date.append(fields, worker.now());
             }
@@ -236,6 +235,7 @@ impl Downlink<'_> {
             out,
             bytes: 0,
             done,
+            coded,
             overrun: false,
             writes_output: !matches!(
                 call,
@@ -260,8 +260,10 @@ impl Downlink<'_> {
                 let is_events =
                     kind.len() >= EVENTS.len() && kind[..EVENTS.len()].eq_ignore_ascii_case(EVENTS);
                 if is_events {
+                    // What is in a coding passes as it is.
+                    let plain = !is_coded(answer, &self.outlet.block);
                     Count::Events {
-                        strip: compose::wants_usage(*endpoint, ask),
+                        strip: plain && compose::wants_usage(*endpoint, ask),
                     }
                 } else {
                     Count::Unary
@@ -294,8 +296,9 @@ impl Downlink<'_> {
     /// What a client that half-closed is sent to learn whether it still listens: between two
     /// events a comment, which every reader of events skips; nothing anywhere else.
     fn probe(&self, passage: &Passage) -> Option<&'static [u8]> {
-        let fits =
-            matches!(passage.count, Count::Events { .. }) && self.outlet.events.between_events();
+        let fits = matches!(passage.count, Count::Events { .. })
+            && !passage.coded
+            && self.outlet.events.between_events();
         match passage.out {
             Out::Chunked if fits => Some(b"3\r\n:\n\n\r\n"),
             Out::Close if fits => Some(b":\n\n"),
@@ -334,14 +337,19 @@ impl Downlink<'_> {
         data: Range<usize>,
         bill: &mut Bill<'_>,
     ) -> Result<(), Denied> {
+        if self.outlet.inflate.is_some() {
+            self.outlet.count_coded(passage.count, data.clone());
+        }
         let Outlet {
             block,
             outbox,
             unary,
             events,
+            inflate,
             ..
         } = &mut *self.outlet;
         match passage.count {
+            _ if inflate.is_some() => {}
             Count::Unary => unary.feed(&block[data]),
             Count::Events { strip: false } => events.observe(&block[data]),
             Count::Events { strip: true } => {
@@ -433,7 +441,7 @@ impl Downlink<'_> {
         let framed = match (passage.count, passage.out) {
             (Count::Events { strip: true }, _) | (_, Out::Bodiless) => 0..0,
             (_, Out::Chunked) => frame_in_place(block, data, passage.done),
-            (_, Out::Length(_) | Out::Close) => data,
+            (_, Out::Length(_) | Out::Close | Out::Tunnel) => data,
         };
         if outbox.is_empty() && framed.is_empty() {
             return Ok(());

@@ -7,9 +7,10 @@ use tollring_config::{Auth, ModelId, Service, ServiceId};
 use tollring_dialects::openai::{Ask, Endpoint};
 use tollring_http1::{Known, Method, RequestHead, Span};
 
-use super::Exchange;
 use super::auth::Caller;
+use super::host::Host;
 use super::refusal::{Refusal, Voice};
+use super::{Exchange, cors, rewrite, tunnel};
 use crate::live::Live;
 use crate::pressure::Pressure;
 
@@ -28,6 +29,8 @@ pub(super) enum Place {
     Estimate,
     /// A REST service.
     Service(ServiceId),
+    /// What a page of another origin may send to a REST service.
+    Preflight(ServiceId),
     /// The gateway itself: `OPTIONS *`, or an `OPTIONS` that may go no further.
     Gateway,
     /// Nothing.
@@ -39,8 +42,17 @@ impl Place {
     pub(super) fn needs_key(self, live: &Live) -> bool {
         match self {
             Self::Service(service) => live.config.services[service.index()].auth == Auth::Key,
-            Self::Gateway => false,
+            // A browser shows no key before it knows that it may.
+            Self::Gateway | Self::Preflight(_) => false,
             _ => true,
+        }
+    }
+
+    /// The REST service it concerns, if it does one.
+    pub(super) const fn service(self) -> Option<ServiceId> {
+        match self {
+            Self::Service(service) | Self::Preflight(service) => Some(service),
+            _ => None,
         }
     }
 
@@ -49,7 +61,7 @@ impl Place {
         match self {
             Self::Completion(_) | Self::Estimate => Some("POST"),
             Self::Models | Self::Model(_) | Self::Quota => Some("GET, HEAD"),
-            Self::Service(_) | Self::Gateway | Self::Nowhere => None,
+            Self::Service(_) | Self::Preflight(_) | Self::Gateway | Self::Nowhere => None,
         }
     }
 }
@@ -67,6 +79,8 @@ pub(super) enum Errand {
 pub(super) enum Own {
     /// `OPTIONS *`
     Options,
+    /// A page's question what it may send to a service.
+    Preflight,
     /// `GET /v1/models`
     Models,
     /// `GET /v1/models/{id}`
@@ -105,7 +119,7 @@ pub(super) enum Call {
 ///
 /// # Errors
 /// When the path climbs: an upstream that resolves it would see another path than the one
-/// whose key and meter were asked for.
+/// whose key and meter were asked for. When the host could be read as another.
 pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Result<Place, Refusal> {
     let head = &exchange.intake.head;
     let path = head.path.of(&exchange.intake.inbox);
@@ -118,11 +132,12 @@ pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Result<Place, R
         b"/v1/quota" => Place::Quota,
         b"/v1/quota/estimate" => Place::Estimate,
         _ if climbs(path) => return Err(Refusal::PathClimbs),
-        _ => elsewhere(path, head.path, live)?,
+        _ => elsewhere(exchange, path, live)?,
     };
-    exchange.facts.voice = match place {
-        Place::Service(_) => Voice::Problem,
-        _ => Voice::OpenAi,
+    exchange.facts.voice = Voice::OpenAi;
+    let place = match place {
+        Place::Service(service) => called(exchange, live, service),
+        place => place,
     };
     // Before anything is looked up, and the first refusal whose words are known.
     if exchange.worker.pressure() >= Pressure::RefuseRequests {
@@ -131,18 +146,36 @@ pub(super) fn place(exchange: &mut Exchange<'_>, live: &Live) -> Result<Place, R
     Ok(place)
 }
 
-fn elsewhere(path: &[u8], span: Span, live: &Live) -> Result<Place, Refusal> {
+/// A service, or what a page may send to it. Sets what is known of the call from then on.
+fn called(exchange: &mut Exchange<'_>, live: &Live, service: ServiceId) -> Place {
+    exchange.facts.voice = Voice::Problem;
+    exchange.facts.service = Some(service);
+    let Some(plan) = &live.service(service).cors else {
+        return Place::Service(service);
+    };
+    let (grant, preflight) = cors::ask(exchange.intake, plan, exchange.facts.method);
+    exchange.facts.grant = grant;
+    match preflight {
+        true => Place::Preflight(service),
+        false => Place::Service(service),
+    }
+}
+
+fn elsewhere(exchange: &Exchange<'_>, path: &[u8], live: &Live) -> Result<Place, Refusal> {
+    let head = &exchange.intake.head;
     const MODEL: &[u8] = b"/v1/models/";
     if path.starts_with(MODEL) && path.len() > MODEL.len() {
-        let start = span.start + u32::try_from(MODEL.len()).unwrap_or(0);
+        let start = head.path.start + u32::try_from(MODEL.len()).unwrap_or(0);
         return Ok(Place::Model(Span {
             start,
-            end: span.end,
+            end: head.path.end,
         }));
     }
-    let services = &live.config.services;
-    // The longest path is first, so the first that fits is the best.
-    let best = |fits: &dyn Fn(&Service) -> bool| services.iter().position(fits);
+    let host = match live.names_hosts {
+        true => Some(Host::read(head.authority.of(&exchange.intake.inbox))?),
+        false => None,
+    };
+    let best = |fits: &dyn Fn(&Service) -> bool| best(&live.config.services, &host, fits);
     let found = best(&|at| covers(at.path.as_bytes(), path));
     if is_ambiguous(path) {
         let plain = plain(path);
@@ -155,6 +188,23 @@ fn elsewhere(path: &[u8], span: Span, live: &Live) -> Result<Place, Refusal> {
         Some(found) => Place::Service(ServiceId(u32::try_from(found).unwrap_or(u32::MAX))),
         None => Place::Nowhere,
     })
+}
+
+/// Of the services that fit, the one whose host is the most specific; of several, the one with
+/// the longest path. The longest path is first, so where no host counts the first that fits is
+/// the best.
+fn best(
+    services: &[Service],
+    host: &Option<Host>,
+    fits: &dyn Fn(&Service) -> bool,
+) -> Option<usize> {
+    let Some(host) = host else {
+        return services.iter().position(fits);
+    };
+    let fitting = services.iter().enumerate().filter(|(_, at)| fits(at));
+    let ranked = fitting.filter_map(|(place, at)| Some((host.rank(&at.rules.hosts)?, place)));
+    let best = ranked.max_by_key(|&(rank, place)| (rank, std::cmp::Reverse(place)));
+    best.map(|(_, place)| place)
 }
 
 /// Whether servers may disagree on which resource a path names.
@@ -231,7 +281,7 @@ pub(super) fn max_forwards(head: &RequestHead, bytes: &[u8]) -> Option<u64> {
 
 /// Whether a path has a segment `.` or `..` (RFC 3986 §5.2.4), also when it is encoded, or set
 /// off by what another server may take for a slash.
-fn climbs(path: &[u8]) -> bool {
+pub(super) fn climbs(path: &[u8]) -> bool {
     let mut rest = path;
     let mut dots = Some(0_usize);
     while let Some((&first, after)) = rest.split_first() {
@@ -265,9 +315,10 @@ fn covers(prefix: &[u8], path: &[u8]) -> bool {
 /// What is to be done, and whether this caller may have it done.
 ///
 /// # Errors
-/// When there is nothing at that path, or not by that method, or not for this key.
+/// When there is nothing at that path, or not by that method, or not for this key; when the path
+/// cannot be passed on as its service rewrites it.
 pub(super) fn errand(
-    exchange: &Exchange<'_>,
+    exchange: &mut Exchange<'_>,
     live: &Live,
     place: Place,
     caller: Option<Caller>,
@@ -284,6 +335,7 @@ pub(super) fn errand(
         Place::Quota => Errand::Own(Own::Quota),
         Place::Estimate => Errand::Own(Own::Estimate),
         Place::Gateway => Errand::Own(Own::Options),
+        Place::Preflight(_) => Errand::Own(Own::Preflight),
         Place::Nowhere => return Err(Refusal::RouteUnknown),
         Place::Service(service) => {
             if let Some(caller) = caller
@@ -292,6 +344,9 @@ pub(super) fn errand(
             {
                 return Err(Refusal::ServiceNotAllowed);
             }
+            let called = &live.config.services[service.index()];
+            rewrite::apply(exchange.intake, called)?;
+            exchange.facts.upgrade = tunnel::asked(exchange.intake, called);
             Errand::Call(Wanted::Service(service))
         }
     })

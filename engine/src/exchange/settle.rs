@@ -4,6 +4,8 @@
 //! bytes leave, so that a caller who asks for its quota next finds this request in
 //! it. The rules for answers that ended badly are here and nowhere else.
 
+use std::cell::Cell;
+
 use tollring_config::{NanoUsd, Price};
 use tollring_dialects::openai::Usage;
 use tollring_ledger::price::{self, TokensUsed};
@@ -63,6 +65,8 @@ pub(super) struct Bill<'a> {
     output: u64,
     /// Whether an extension was denied and the answer goes on all the same.
     overdrawn: bool,
+    /// Bytes that have passed of what is charged by them, should the exchange end here.
+    carried: Cell<u64>,
 }
 
 impl<'a> Bill<'a> {
@@ -83,6 +87,7 @@ impl<'a> Bill<'a> {
             most_output: most,
             output: 0,
             overdrawn: false,
+            carried: Cell::new(0),
         }
     }
 
@@ -97,6 +102,7 @@ impl<'a> Bill<'a> {
             most_output: 0,
             output: 0,
             overdrawn: false,
+            carried: Cell::new(0),
         }
     }
 
@@ -237,6 +243,17 @@ impl<'a> Bill<'a> {
         self.post(cost, used(0, 0));
     }
 
+    /// Where bytes are noted as they pass, so that an exchange which is dropped is charged for
+    /// them.
+    pub(super) fn carried(&self) -> &Cell<u64> {
+        &self.carried
+    }
+
+    /// Settles a service call by the bytes that were noted.
+    pub(super) fn post_carried(&mut self) {
+        self.post_service(self.carried.get());
+    }
+
     /// Gives everything back.
     pub(super) fn void(&mut self) {
         if let Some(hold) = self.hold.take() {
@@ -283,7 +300,9 @@ impl Drop for Bill<'_> {
         if self.hold.is_some() {
             match self.tariff {
                 Tariff::Tokens { .. } => self.post_counted(self.output),
-                Tariff::Request { .. } | Tariff::Bytes { .. } => self.post_service(0),
+                Tariff::Request { .. } | Tariff::Bytes { .. } => {
+                    self.post_carried();
+                }
                 Tariff::Free => {}
             }
         }

@@ -151,6 +151,9 @@ impl fmt::Display for Sentence<'_> {
             Refusal::KeyUnknown => "The API key is not known here. Check it, or ask for a new one.",
             Refusal::KeyDisabled => "The API key is disabled.",
             Refusal::TenantSuspended => "The tenant this API key belongs to is suspended.",
+            Refusal::AddressDenied => "Calls from this address are not taken.",
+            Refusal::PathUnfit => "The path cannot be passed on in the way this service wants.",
+            Refusal::HostAmbiguous => "The host can be read in more than one way. Send it decoded.",
             Refusal::PathClimbs => {
                 "The path can be read in more than one way. Send it resolved and decoded."
             }

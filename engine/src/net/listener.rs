@@ -188,9 +188,9 @@ impl Listener {
         self.inner.ready().await
     }
 
-    /// Takes the next client of the queue; none when nobody waits, or somebody else who has this
+    /// Takes the next client of the queue, and says from where it comes; none when nobody waits, or somebody else who has this
     /// listener was quicker.
-    pub(crate) fn take(&self) -> io::Result<Option<system::Socket>> {
+    pub(crate) fn take(&self) -> io::Result<Option<(system::Socket, SocketAddr)>> {
         self.inner.take()
     }
 }

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -135,13 +135,13 @@ impl Acceptor {
         self.0.readable(false).await
     }
 
-    /// Takes the next client of the queue; none when nobody waits.
-    pub(crate) fn take(&self) -> io::Result<Option<Socket>> {
+    /// Takes the next client of the queue, and says from where it comes; none when nobody waits.
+    pub(crate) fn take(&self) -> io::Result<Option<(Socket, SocketAddr)>> {
         // SAFETY: the descriptor is the listener's and stays open for as long as `self` is
         // borrowed.
         let listener = unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) };
-        let client = match SockRef::from(&listener).accept() {
-            Ok((client, _address)) => client,
+        let (client, peer) = match SockRef::from(&listener).accept() {
+            Ok((client, peer)) => (client, peer.as_socket()),
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(fault) => return Err(fault),
         };
@@ -150,7 +150,9 @@ impl Acceptor {
             client.set_nonblocking(true)?;
         }
         let client = TcpStream::from_std(StdStream::from(client))?;
-        Ok(Some(Socket(client)))
+        // Listeners are TCP's, whose peers all have one.
+        let nowhere = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
+        Ok(Some((Socket(client), peer.unwrap_or(nowhere))))
     }
 }
 
