@@ -241,11 +241,9 @@ async fn once(
                 Some(Ok(())) => Stage::AwaitHead,
                 _ => Stage::Send,
             },
-            // Our own deadline looks like the peer's close to whoever reads.
-            cause: match sent {
-                Some(Err(Broken::Cut(cut))) => cause_of_cut(cut),
-                _ => cause,
-            },
+            // Our own deadline looks like the peer's close to whoever reads, and may be seen there
+            // before the write it ended has come back. What was written may arrive yet.
+            cause: connection.stream.cut().map_or(cause, cause_of_cut),
             reused: connection.reused,
             bytes_accepted: connection.accepted_since(sent_before),
         }),

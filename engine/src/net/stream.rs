@@ -91,9 +91,10 @@ impl Stream {
         }])
     }
 
-    /// Whether neither direction was ended from our side.
-    pub(crate) fn is_open(&self) -> bool {
-        self.reader.watch.cut().is_none() && self.writer.watch.cut().is_none()
+    /// Why either direction was ended from our side, if one was. Ending both by one of them
+    /// looks like the peer's close to the other.
+    pub(crate) fn cut(&self) -> Option<Cut> {
+        self.writer.watch.cut().or(self.reader.watch.cut())
     }
 
     /// How many bytes the peer's system has acknowledged since the connection was made.

@@ -104,7 +104,7 @@ impl Pools {
     /// Keeps a connection whose last answer ended in order; beyond the bound it is closed.
     pub(crate) fn keep(&self, mut connection: Connection, now_ms: u64) {
         // A deadline may pass in the very turn in which the answer ends.
-        if !connection.stream.is_open() {
+        if connection.stream.cut().is_some() {
             return;
         }
         let mut idle = self.idle.borrow_mut();
