@@ -53,6 +53,23 @@ pub(crate) struct Shared {
     pub(crate) id_seed: u64,
 }
 
+impl Shared {
+    /// What so many workers, with so many listeners, share from their start on.
+    pub(crate) fn new(live: Live, workers: usize, acceptors: usize, budget: &Budget) -> Self {
+        Self {
+            version: AtomicU64::new(live.config.version),
+            live: ArcSwap::from_pointee(live),
+            counters: (0..workers).map(|_| CachePadded::default()).collect(),
+            connections_max: budget.connections_max,
+            descriptors_line: budget.line,
+            acceptors: AtomicUsize::new(acceptors),
+            memory: Gauge::default(),
+            // Ids stay unique within the process without entropy.
+            id_seed: entropy(),
+        }
+    }
+}
+
 /// Why the engine does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartFault {
@@ -125,10 +142,7 @@ impl Engine {
             0 => affinity::default_workers(),
             asked => usize::from(asked),
         };
-        let Budget {
-            connections_max,
-            line,
-        } = descriptors::budget(
+        let budget = descriptors::budget(
             config.limits.connections,
             workers,
             config.server.listen.len(),
@@ -138,17 +152,8 @@ impl Engine {
         let ledger = Arc::new(Ledger::new(u16::try_from(workers).unwrap_or(u16::MAX)));
         let origins = Arc::new(Origins::new(workers));
         let live = Live::build(config, &ledger, &origins, keys, unix_now());
-        let shared = Arc::new(Shared {
-            version: AtomicU64::new(live.config.version),
-            live: ArcSwap::from_pointee(live),
-            counters: (0..workers).map(|_| CachePadded::default()).collect(),
-            connections_max,
-            descriptors_line: line,
-            acceptors: AtomicUsize::new(bound.iter().map(Vec::len).sum()),
-            memory: Gauge::default(),
-            // Ids stay unique within the process without entropy.
-            id_seed: entropy(),
-        });
+        let acceptors = bound.iter().map(Vec::len).sum();
+        let shared = Arc::new(Shared::new(live, workers, acceptors, &budget));
         let mut engine = Self {
             shared,
             ledger,

@@ -25,6 +25,8 @@
 pub mod counters;
 pub mod engine;
 pub mod live;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod tls;
 pub mod upstream;
 

@@ -58,7 +58,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn new(slot: WorkerSlot, shared: Arc<Shared>) -> Rc<Self> {
+    /// A worker with nothing to do yet.
+    pub(crate) fn new(slot: WorkerSlot, shared: Arc<Shared>) -> Rc<Self> {
         let live = RefCell::new(Rc::new(InForce(shared.live.load_full())));
         Rc::new(Self {
             slot,
@@ -195,22 +196,32 @@ pub(crate) struct Start {
 /// When a listener or the mailbox cannot be taken into the event loop.
 pub(crate) fn run(event_loop: &mut EventLoop, start: Start) -> io::Result<()> {
     event_loop.run(async move {
+        let adopted: io::Result<Vec<Listener>> =
+            start.listeners.into_iter().map(Listener::adopt).collect();
         let worker = Worker::new(start.slot, start.shared);
-        let bug = || tracing::error!("a worker's own task panicked");
-        spawn(Rc::clone(&worker).tick_for_ever(), bug);
-        for bound in start.listeners {
-            let listener = Listener::adopt(bound)?;
-            spawn(accept::attend(Rc::clone(&worker), listener), bug);
-        }
-        let letters = start.mailbox.open()?;
-        loop {
-            match letters.next().await? {
-                Letter::Open => worker.doorway.open(),
-                Letter::Leave => worker.leave(),
-                Letter::Drain => worker.drain(),
-                Letter::Cut => worker.deadlines.end_all(),
-                Letter::Stop => return Ok(()),
-            }
-        }
+        live(worker, adopted?, &start.mailbox).await
     })
+}
+
+/// A worker's life.
+pub(crate) async fn live(
+    worker: Rc<Worker>,
+    listeners: Vec<Listener>,
+    mailbox: &Mailbox,
+) -> io::Result<()> {
+    let bug = || tracing::error!("a worker's own task panicked");
+    spawn(Rc::clone(&worker).tick_for_ever(), bug);
+    for listener in listeners {
+        spawn(accept::attend(Rc::clone(&worker), listener), bug);
+    }
+    let letters = mailbox.open()?;
+    loop {
+        match letters.next().await? {
+            Letter::Open => worker.doorway.open(),
+            Letter::Leave => worker.leave(),
+            Letter::Drain => worker.drain(),
+            Letter::Cut => worker.deadlines.end_all(),
+            Letter::Stop => return Ok(()),
+        }
+    }
 }

@@ -52,15 +52,16 @@ impl Buffers {
         self.lent.set(self.lent.get() + 1);
         Buffer {
             bytes,
+            lent: true,
             home: Rc::clone(self),
         }
     }
 
     /// A place for a block, with nothing in it yet.
     pub(crate) fn none(self: &Rc<Self>) -> Buffer {
-        self.lent.set(self.lent.get() + 1);
         Buffer {
             bytes: Vec::new(),
+            lent: false,
             home: Rc::clone(self),
         }
     }
@@ -75,8 +76,8 @@ impl Buffers {
         self.lent.get()
     }
 
-    fn take_back(&self, mut block: Vec<u8>) {
-        self.lent.set(self.lent.get() - 1);
+    fn take_back(&self, mut block: Vec<u8>, lent: bool) {
+        self.lent.set(self.lent.get() - u64::from(lent));
         // A block whose bytes went to the kernel with a dropped task comes back empty.
         if let Some(class) = SIZES.iter().position(|&size| size == block.capacity()) {
             let mut free = self.free[class].borrow_mut();
@@ -91,6 +92,8 @@ impl Buffers {
 /// A borrowed block; it is a `Vec<u8>` that goes home when dropped.
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
+    /// Whether it was lent; an empty place was not.
+    lent: bool,
     home: Rc<Buffers>,
 }
 
@@ -118,7 +121,8 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.home.take_back(std::mem::take(&mut self.bytes));
+        self.home
+            .take_back(std::mem::take(&mut self.bytes), self.lent);
     }
 }
 

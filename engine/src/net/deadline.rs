@@ -272,7 +272,8 @@ fn slot_of(tick: u64) -> usize {
     usize::try_from(tick % SLOTS as u64).expect("the wheel has fewer slots than a usize counts")
 }
 
-#[cfg(test)]
+// On real sockets.
+#[cfg(all(test, not(feature = "simulation")))]
 #[allow(clippy::unwrap_used)] // a test may
 mod tests {
     use super::*;

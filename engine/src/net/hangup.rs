@@ -163,7 +163,8 @@ impl Hangups {
     }
 }
 
-#[cfg(test)]
+// On real sockets.
+#[cfg(all(test, not(feature = "simulation")))]
 #[allow(clippy::unwrap_used)] // a test may
 mod tests {
     use super::super::deadline::Deadlines;

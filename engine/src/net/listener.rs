@@ -178,6 +178,15 @@ impl Listener {
         })
     }
 
+    /// Takes clients at an address of a simulated world.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self {
+            inner: Acceptor::at(address),
+            kept: false,
+        }
+    }
+
     /// Whether clients still in its queue when it is closed are another process's to serve.
     pub(crate) fn is_kept(&self) -> bool {
         self.kept

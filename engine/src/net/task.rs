@@ -83,7 +83,8 @@ where
     (uploaded, downloaded)
 }
 
-#[cfg(test)]
+// On real sockets.
+#[cfg(all(test, not(feature = "simulation")))]
 #[allow(clippy::unwrap_used)] // a test may
 mod tests {
     use super::super::runtime::EventLoop;

@@ -14,7 +14,17 @@
 //! | [`Instant`], [`unix_now_ms`], [`entropy`] | clocks and chance |
 //! | [`Bell`] | wakes a worker from another thread |
 
+//!
+//! It is the only place in two versions: over the kernel, and, for tests with the feature
+//! `simulation`, over a world that follows from a seed. Everything above is the same code.
+
+#[cfg(not(feature = "simulation"))]
 mod kernel;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
+
+#[cfg(feature = "simulation")]
+use simulated as kernel;
 
 pub(crate) use kernel::{
     Acceptor, Bell, CancelHandle, Canceller, Instant, Listening, ReadHalf, Socket, WriteHalf,
