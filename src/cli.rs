@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Check a configuration file and say everything that is wrong with it
     Check(CheckArgs),
+    /// Look at everything the gateway needs, and say what to do about the rest
+    Doctor(DoctorArgs),
     /// Run the scripted provider alone
     Mock(MockArgs),
     /// Generate load and measure
@@ -105,6 +107,18 @@ pub(crate) struct CheckArgs {
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+/// `tollring doctor`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Exit code 1 when anything fails. No request is sent and no key is shown.")]
+pub(crate) struct DoctorArgs {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "tollring.toml")]
+    pub(crate) config: PathBuf,
+    /// Print one line of JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `tollring config show`.

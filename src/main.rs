@@ -6,6 +6,7 @@
 mod check;
 mod cli;
 mod demo;
+mod doctor;
 mod gateway;
 mod life;
 mod ready;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Mock(args) => tollring_loadgen::mock::run(&args),
         Command::Load(args) => tollring_loadgen::load::run(&args),
         Command::Config {

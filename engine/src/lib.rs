@@ -25,6 +25,7 @@
 pub mod counters;
 pub mod engine;
 pub mod live;
+pub mod machine;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod tls;

@@ -79,6 +79,17 @@ pub struct MemoryReading {
     pub pressure: Pressure,
 }
 
+impl MemoryReading {
+    /// What follows from so much in use of so much.
+    pub(crate) fn of(used_bytes: u64, bound_bytes: Option<u64>) -> Self {
+        Self {
+            used_bytes,
+            bound_bytes,
+            pressure: bound_bytes.map_or(Pressure::None, |bound| Pressure::of(used_bytes, bound)),
+        }
+    }
+}
+
 /// Written by the thread that looks, read by everyone.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {
@@ -107,7 +118,7 @@ impl Gauge {
 
     /// Publishes what was seen, and says in the log when another step is reached.
     pub(crate) fn publish(&self, used_bytes: u64, bound_bytes: Option<u64>) {
-        let pressure = bound_bytes.map_or(Pressure::None, |bound| Pressure::of(used_bytes, bound));
+        let pressure = MemoryReading::of(used_bytes, bound_bytes).pressure;
         self.used_bytes.store(used_bytes, Ordering::Relaxed);
         self.bound_bytes
             .store(bound_bytes.unwrap_or(0), Ordering::Relaxed);

@@ -160,7 +160,7 @@ fn gateway_config(
     Ok(Arc::new(config))
 }
 
-fn client_config(tls: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsFault> {
+pub(super) fn client_config(tls: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsFault> {
     let builder = ClientConfig::builder_with_provider(provider());
     let builder = builder
         .with_protocol_versions(BOTH)
@@ -228,7 +228,7 @@ fn roots_of(path: &Path) -> Result<Arc<RootCertStore>, TlsFault> {
 }
 
 /// The certificates of a file, at least one.
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|fault| unfit(path, &fault))?;

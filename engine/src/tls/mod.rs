@@ -11,6 +11,8 @@
 pub(crate) mod certificate;
 pub(crate) mod keys;
 pub(crate) mod session;
+mod survey;
 
 pub use certificate::Certificate;
 pub use keys::{Keys, TlsFault, server_config};
+pub use survey::{greet, shown};
