@@ -94,7 +94,7 @@ impl Stream {
     /// Why either direction was ended from our side, if one was. Ending both by one of them
     /// looks like the peer's close to the other.
     pub(crate) fn cut(&self) -> Option<Cut> {
-        self.writer.watch.cut().or(self.reader.watch.cut())
+        self.writer.watch.cut().or_else(|| self.reader.watch.cut())
     }
 
     /// How many bytes the peer's system has acknowledged since the connection was made.
