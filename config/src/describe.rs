@@ -35,7 +35,10 @@ impl Snapshot {
                 "head_fields": self.limits.head_fields,
                 "target_bytes": self.limits.target_bytes,
                 "body_bytes": self.limits.body_bytes,
+                "body_rate_min": self.limits.body_rate_min,
                 "connections": self.limits.connections,
+                "connections_per_address": self.limits.connections_per_address,
+                "requests_per_connection": self.limits.requests_per_connection,
                 "handshakes": self.limits.handshakes,
                 "memory": self.limits.memory,
             },
@@ -73,6 +76,10 @@ impl Snapshot {
             "io": io_word(self.server.io),
             "tls": self.server.tls.as_ref().map(describe_server_tls),
             "takeover": self.server.takeover,
+            "proxy_protocol": self.server.proxy_protocol.as_ref().map(|balancers| {
+                let trusted = balancers.trusted.iter().map(ToString::to_string);
+                json!({ "trusted": trusted.collect::<Vec<_>>() })
+            }),
         });
         rules::edge(&self.edge, &mut server);
         server

@@ -9,10 +9,11 @@ mod rules;
 use serde_json::{Map, Value, json};
 
 use crate::limits::{
-    API_KEYS_MAX, BODY_BYTES_MAX, BODY_BYTES_MIN, CERTIFICATES_MAX, CONCURRENT_MAX,
+    API_KEYS_MAX, BODY_BYTES_MAX, BODY_BYTES_MIN, BODY_RATE_MAX, CERTIFICATES_MAX, CONCURRENT_MAX,
     CONNECTIONS_MAX, COUNT_MAX, FALLBACK_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX, HEAD_BYTES_MIN,
     HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LIMITS_MAX, LISTEN_MAX, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
-    TARGET_BYTES_MIN, TARGETS_MAX, UPSTREAMS_MAX, WEIGHT_MAX, WORKERS_MAX,
+    NETWORKS_MAX, REQUESTS_PER_CONNECTION_MAX, TARGET_BYTES_MIN, TARGETS_MAX, UPSTREAMS_MAX,
+    WEIGHT_MAX, WORKERS_MAX,
 };
 use crate::schema::gateway::{LIMITS_DEFAULT, TIMEOUTS_DEFAULT};
 use crate::schema::limit::{UNITS, WINDOWS};
@@ -124,6 +125,18 @@ fn server() -> Value {
             "takeover": text("Unix socket at which a new process may ask for the listeners."),
             "tls": server_tls(),
             "forwarded": rules::forwarded(),
+            "proxy_protocol": table(
+                &["trusted"],
+                json!({
+                    "trusted": {
+                        "type": "array",
+                        "items": { "type": "string" },
+                        "minItems": 1,
+                        "maxItems": NETWORKS_MAX,
+                        "description": "Balancers whose PROXY header is asked for and believed.",
+                    },
+                }),
+            ),
         }),
     );
     add(&mut server, rules::access());
@@ -319,6 +332,10 @@ fn limits() -> Value {
             "head_fields": whole(HEAD_FIELDS_MIN, HEAD_FIELDS_MAX, "Fields of a head."),
             "target_bytes": bytes(TARGET_BYTES_MIN, HEAD_BYTES_MAX, "Bytes of a target."),
             "body_bytes": bytes(BODY_BYTES_MIN, BODY_BYTES_MAX, "Bytes of an inspected body."),
+            "body_rate_min": bytes(0, BODY_RATE_MAX, "Bytes a second of a body; 0: any rate."),
+            "connections_per_address": whole(1, CONNECTIONS_MAX, "Connections of one address."),
+            "requests_per_connection":
+                whole(1, REQUESTS_PER_CONNECTION_MAX, "Requests of one connection."),
             "connections": whole(1, CONNECTIONS_MAX, "Connections; absent: as descriptors allow."),
             "handshakes": whole(1, HANDSHAKES_MAX, "TLS handshakes of one worker at one time."),
             "memory": bytes(MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, "Memory; absent: the cgroup's."),
@@ -330,6 +347,7 @@ fn limits() -> Value {
     fields["head_fields"]["default"] = json!(default.head_fields);
     fields["target_bytes"]["default"] = json!(default.target_bytes);
     fields["body_bytes"]["default"] = json!(default.body_bytes);
+    fields["body_rate_min"]["default"] = json!(default.body_rate_min);
     fields["handshakes"]["default"] = json!(default.handshakes);
     limits
 }

@@ -107,6 +107,11 @@ pub const BODY_BYTES_MAX: u64 = 1024 * MIB;
 pub const BODY_BYTES_MIN: u64 = 1024;
 /// Connections over all workers; each is a descriptor.
 pub const CONNECTIONS_MAX: u64 = 4_000_000;
+/// Requests that one connection may be allowed to carry; more is no bound.
+pub const REQUESTS_PER_CONNECTION_MAX: u64 = 1_000_000_000;
+/// The fastest a client may be asked to send its body, in bytes a second: what a mobile line
+/// still does on a bad day.
+pub const BODY_RATE_MAX: u64 = 16 * 1024;
 /// Client connections where the file sets no number and descriptors allow it.
 pub const CONNECTIONS_DEFAULT: usize = 100_000;
 /// The smallest bound on memory: less than this the program has in use before anyone comes.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::digest::ByDigest;
-use crate::rules::{Edge, ServiceRules};
+use crate::rules::{Edge, Network, ServiceRules};
 use crate::secret::Secret;
 use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
 
@@ -91,6 +91,15 @@ pub struct Server {
     pub tls: Option<ServerTls>,
     /// The unix socket at which a new process of this program may ask for the listeners.
     pub takeover: Option<PathBuf>,
+    /// Whose connections begin with whose they are; absent: nobody's.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// Balancers that speak the PROXY protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Whose header is asked for and believed; nobody else's is.
+    pub trusted: Vec<Network>,
 }
 
 /// Which system interface the workers use.
@@ -147,9 +156,17 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Bytes of a body that is inspected; what is only passed on has no bound.
     pub body_bytes: usize,
+    /// Bytes a second at which a body must come once `timeouts.body` was waited for it; 0 asks
+    /// for none.
+    pub body_rate_min: u64,
     /// Client connections over all workers; absent: as many as the process may have
     /// descriptors for, up to [`CONNECTIONS_DEFAULT`](crate::limits::CONNECTIONS_DEFAULT).
     pub connections: Option<usize>,
+    /// Client connections over all workers from one address, or from one /64 of IPv6; absent:
+    /// no bound of its own.
+    pub connections_per_address: Option<usize>,
+    /// Requests that one connection may carry before it is closed; absent: no bound.
+    pub requests_per_connection: Option<u64>,
     /// Clients of one worker that are on their way through a TLS handshake.
     pub handshakes: usize,
     /// Bytes of memory; absent: what the control group allows, if anything bounds it.

@@ -17,8 +17,8 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::connection::{self, Connection};
-use crate::greeting;
+use crate::connection::{self, Crowded};
+use crate::greeting::{self, Newcomer};
 use crate::net::listener::Spare;
 use crate::net::task::either;
 use crate::net::{Listener, Stream, sleep};
@@ -154,10 +154,22 @@ impl Doorway {
 pub(crate) struct TurnedAway(Rc<Worker>);
 
 impl TurnedAway {
+    /// Counts one more; whether one more may be is asked before.
     fn new(worker: &Rc<Worker>) -> Self {
         let places = &worker.doorway.turning_away;
         places.set(places.get() + 1);
         Self(Rc::clone(worker))
+    }
+}
+
+/// Tells a client whose address has enough connections so, or lets it go without a word where
+/// a handshake would come first or as many are being told as may be at once.
+pub(crate) fn turn_away_caller(newcomer: Newcomer) {
+    let worker = Rc::clone(&newcomer.worker);
+    worker.counters().turned_away_total.add(1);
+    if worker.live().tls.is_none() && worker.doorway.may_turn_away() {
+        let place = TurnedAway::new(&worker);
+        connection::turn_away(newcomer.into_connection(), Crowded::Address, place);
     }
 }
 
@@ -261,16 +273,16 @@ fn welcome(worker: &Rc<Worker>, stream: Stream, peer: SocketAddr) {
     if full {
         turn_away(worker, stream, peer);
     } else {
-        greeting::welcome(worker, stream, peer);
+        greeting::welcome(Newcomer::new(worker, stream, peer));
     }
 }
 
 fn turn_away(worker: &Rc<Worker>, stream: Stream, peer: SocketAddr) {
     worker.counters().turned_away_total.add(1);
-    let connection = Connection::new(Rc::clone(worker), stream, peer, None);
+    let connection = Newcomer::new(worker, stream, peer).into_connection();
     // A handshake would cost more than what there is to say.
     if worker.live().tls.is_none() {
-        connection::turn_away(connection, TurnedAway::new(worker));
+        connection::turn_away(connection, Crowded::Gateway, TurnedAway::new(worker));
     }
 }
 

@@ -14,6 +14,7 @@ use tollring_dialects::openai::{StreamMeter, UnaryMeter};
 use tollring_http1::{BodyDecoder, Framing, RequestHead, ResponseHead};
 
 use crate::accept::TurnedAway;
+use crate::callers::Seat;
 use crate::exchange::inflate::Inflate;
 use crate::exchange::{self, After};
 use crate::net::{Buffer, Buffers, ClientWatch, Stream, spawn};
@@ -137,19 +138,23 @@ pub(crate) struct Connection {
     pub(crate) presence: Rc<ClientWatch>,
     /// What the subject of the client's certificate is looked up by, where it showed one.
     pub(crate) shown: Option<[u8; 32]>,
-    /// Whether a request of it was read.
-    served: bool,
-    /// Who is at the other end of it: the client, or the proxy before us.
+    /// Requests that came on it.
+    requests: u64,
+    /// Who is at the other end of it: the client, as accepted or as a trusted balancer said, or
+    /// another proxy before us.
     pub(crate) peer: SocketAddr,
+    /// Its place among the connections of its address; held, never asked.
+    _seat: Option<Seat>,
 }
 
 impl Connection {
-    /// A connection just accepted; counted until it is dropped.
+    /// A connection that was accepted and counted; it is until it is dropped.
     pub(crate) fn new(
         worker: Rc<Worker>,
         client: Stream,
         peer: SocketAddr,
         shown: Option<[u8; 32]>,
+        seat: Option<Seat>,
     ) -> Self {
         let presence = ClientWatch::new(client.fd(), client.seal().cloned());
         Self {
@@ -157,9 +162,16 @@ impl Connection {
             client,
             presence,
             shown,
-            served: false,
+            requests: 0,
             peer,
+            _seat: seat,
         }
+    }
+
+    /// Notes one more request, and says whether it may be followed by another.
+    pub(crate) fn begin_request(&mut self, max: Option<u64>) -> bool {
+        self.requests += 1;
+        max.is_none_or(|max| self.requests < max)
     }
 
     /// Reads on without looking, so that the client sees our answer before the end.
@@ -188,10 +200,10 @@ impl Drop for Connection {
     }
 }
 
-/// Serves a connection from now on, on a task of its own.
-pub(crate) fn start(connection: Connection) {
+/// Serves a connection from now on, on a task of its own. `arrived` is what has come already.
+pub(crate) fn start(connection: Connection, arrived: Option<Buffer>) {
     let worker = Rc::clone(&connection.worker);
-    spawn(serve(connection), move || {
+    spawn(serve(connection, arrived), move || {
         worker.counters().panics_total.add(1)
     });
 }
@@ -199,10 +211,9 @@ pub(crate) fn start(connection: Connection) {
 /// Serves a connection until either side has had enough, or until it is quiet. A task that
 /// serves has room for a whole exchange; one that only waits has none, so a quiet connection
 /// moves to a smaller task, and back when there is something to read.
-async fn serve(mut connection: Connection) {
+async fn serve(mut connection: Connection, mut carried_over: Option<Buffer>) {
     let worker = Rc::clone(&connection.worker);
-    let mut carried_over: Option<Buffer> = None;
-    let mut last_comer = worker.doorway.is_closing() && !connection.served;
+    let mut last_comer = worker.doorway.is_closing() && connection.requests == 0;
     loop {
         let inbox = match carried_over.take() {
             Some(pipelined) => pipelined,
@@ -227,7 +238,7 @@ async fn serve(mut connection: Connection) {
                 }
             }
         };
-        (last_comer, connection.served) = (false, true);
+        last_comer = false;
         let mut desk = worker.desks.lend(&worker.buffers);
         desk.intake.inbox = inbox;
         let after = exchange::exchange(&mut connection, &mut desk).await;
@@ -252,25 +263,34 @@ fn park(connection: Connection, idle: Duration) {
     let worker = Rc::clone(&connection.worker);
     let parked = async move {
         if connection.client.reader.parked(idle).await.is_ok() {
-            start(connection);
+            start(connection, None);
         }
     };
     spawn(parked, move || worker.counters().panics_total.add(1));
 }
 
-/// Tells a client that the gateway is full, without looking at what it asked.
-pub(crate) fn turn_away(connection: Connection, place: TurnedAway) {
+/// What has as many connections as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crowded {
+    /// This worker, or the process.
+    Gateway,
+    /// The client's address.
+    Address,
+}
+
+/// Tells a client that there are too many of them, without looking at what it asked.
+pub(crate) fn turn_away(connection: Connection, crowded: Crowded, place: TurnedAway) {
     let worker = Rc::clone(&connection.worker);
     let told = async move {
-        say_full(connection).await;
+        say_crowded(connection, crowded).await;
         drop(place);
     };
     spawn(told, move || worker.counters().panics_total.add(1));
 }
 
-async fn say_full(mut connection: Connection) {
+async fn say_crowded(mut connection: Connection, crowded: Crowded) {
     let mut block = connection.worker.buffers.block();
-    exchange::refusal::append_full(&mut block);
+    exchange::refusal::append_crowded(&mut block, crowded);
     let whole = 0..block.len();
     connection
         .client

@@ -32,6 +32,7 @@ pub mod tls;
 pub mod upstream;
 
 mod accept;
+mod callers;
 mod connection;
 mod descriptors;
 mod doors;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tollring_ledger::{UnixMillis, WorkerSlot};
 
 use crate::accept::{self, Doorway};
+use crate::callers::Callers;
 use crate::connection::Desks;
 use crate::counters::Counters;
 use crate::engine::Shared;
@@ -43,6 +44,7 @@ pub(crate) struct Worker {
     pub(crate) hangups: Rc<Hangups>,
     pub(crate) pools: Rc<Pools>,
     pub(crate) desks: Desks,
+    pub(crate) callers: Rc<Callers>,
     pub(crate) headroom: Headroom,
     pub(crate) date: DateLine,
     pub(crate) dice: Dice,
@@ -69,6 +71,7 @@ impl Worker {
             hangups: Hangups::new(),
             pools: Pools::new(),
             desks: Desks::default(),
+            callers: Rc::default(),
             headroom: Headroom::default(),
             date: DateLine::default(),
             // Without entropy the dice still spread load, only predictably.
@@ -103,6 +106,11 @@ impl Worker {
         usize::from(self.slot.0)
     }
 
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.shared.counters.len()
+    }
+
     /// What this worker counts.
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters[self.index()]
@@ -129,7 +137,7 @@ impl Worker {
     pub(crate) fn connections_max(&self) -> usize {
         let stated = self.live().config.limits.connections;
         let connections = stated.unwrap_or(self.shared.connections_max);
-        connections.div_ceil(self.shared.counters.len())
+        connections.div_ceil(self.workers())
     }
 
     /// What begins every request id of this process.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::fault::{NotYet, Problem};
 use crate::limits::{
-    BODY_BYTES_MAX, BODY_BYTES_MIN, CONNECTIONS_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX,
+    BODY_BYTES_MAX, BODY_BYTES_MIN, BODY_RATE_MAX, CONNECTIONS_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX,
     HEAD_BYTES_MIN, HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LISTEN_MAX, MEMORY_BYTES_MAX,
-    MEMORY_BYTES_MIN, TARGET_BYTES_MIN, WORKERS_MAX,
+    MEMORY_BYTES_MIN, NETWORKS_MAX, REQUESTS_PER_CONNECTION_MAX, TARGET_BYTES_MIN, WORKERS_MAX,
 };
 use crate::read::{At, Field, Table};
 use crate::rules::Edge;
@@ -16,10 +16,10 @@ use crate::schema::edge::edge;
 use crate::schema::tls;
 use crate::secret::Secret;
 use crate::snapshot::{
-    CertificateFiles, ErrorsPolicy, HoldMode, IoChoice, Limits, OnMidstream, QuotaPolicy,
-    ServerTls, Timeouts,
+    CertificateFiles, ErrorsPolicy, HoldMode, IoChoice, Limits, OnMidstream, ProxyProtocol,
+    QuotaPolicy, ServerTls, Timeouts,
 };
-use crate::value::{parse_address, parse_duration, parse_link, parse_socket_path};
+use crate::value::{parse_address, parse_duration, parse_link, parse_network, parse_socket_path};
 
 /// The data port where the file names none.
 const LISTEN_DEFAULT: SocketAddr =
@@ -45,7 +45,10 @@ pub(crate) const LIMITS_DEFAULT: Limits = Limits {
     head_fields: 100,
     target_bytes: 16_384,
     body_bytes: 64 << 20,
+    body_rate_min: 500,
     connections: None,
+    connections_per_address: None,
+    requests_per_connection: None,
     handshakes: 256,
     memory: None,
 };
@@ -58,6 +61,7 @@ pub(crate) struct ServerSchema {
     pub(crate) tls: Option<ServerTls>,
     pub(crate) takeover: Option<PathBuf>,
     pub(crate) edge: Edge,
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// `[admin]`.
@@ -87,6 +91,9 @@ pub(crate) fn server(mut table: Table<'_>) -> Option<ServerSchema> {
     let edge = edge(&mut table);
     let tls = table.maybe("tls", |field| field.table().and_then(tls::server));
     let takeover = table.maybe("takeover", |field| field.parsed(parse_socket_path));
+    let proxy_protocol = table.maybe("proxy_protocol", |field| {
+        field.table().and_then(proxy_protocol)
+    });
     table.close();
     Some(ServerSchema {
         listen: listen.unwrap_or_default(),
@@ -97,7 +104,18 @@ pub(crate) fn server(mut table: Table<'_>) -> Option<ServerSchema> {
         tls: tls.flatten(),
         takeover: takeover.flatten(),
         edge,
+        proxy_protocol: proxy_protocol.flatten(),
     })
+}
+
+/// `[server.proxy_protocol]`: whoever turns it on says by whom, for its word is an address.
+fn proxy_protocol(mut table: Table<'_>) -> Option<ProxyProtocol> {
+    let example = "trusted = [\"10.0.0.0/8\"]";
+    let trusted = table.need("trusted", example, |field| {
+        field.filled_list(NETWORKS_MAX, example, |item| item.parsed(parse_network))
+    });
+    table.close();
+    Some(ProxyProtocol { trusted: trusted? })
 }
 
 pub(crate) fn admin(mut table: Table<'_>) -> Option<AdminSchema> {
@@ -175,7 +193,16 @@ pub(crate) fn limits(mut table: Table<'_>) -> Option<Limits> {
     let body_bytes = table.or("body_bytes", LIMITS_DEFAULT.body_bytes, |field| {
         size(field.bytes(BODY_BYTES_MIN, BODY_BYTES_MAX))
     });
+    let body_rate_min = table.or("body_rate_min", LIMITS_DEFAULT.body_rate_min, |field| {
+        field.bytes(0, BODY_RATE_MAX)
+    });
     let connections = table.maybe("connections", |field| size(field.whole(1, CONNECTIONS_MAX)));
+    let connections_per_address = table.maybe("connections_per_address", |field| {
+        size(field.whole(1, CONNECTIONS_MAX))
+    });
+    let requests_per_connection = table.maybe("requests_per_connection", |field| {
+        field.whole(1, REQUESTS_PER_CONNECTION_MAX)
+    });
     let handshakes = table.or("handshakes", LIMITS_DEFAULT.handshakes, |field| {
         size(field.whole(1, HANDSHAKES_MAX))
     });
@@ -188,7 +215,10 @@ pub(crate) fn limits(mut table: Table<'_>) -> Option<Limits> {
         head_fields: head_fields?,
         target_bytes: target_bytes?,
         body_bytes: body_bytes?,
+        body_rate_min: body_rate_min?,
         connections: connections?,
+        connections_per_address: connections_per_address?,
+        requests_per_connection: requests_per_connection?,
         handshakes: handshakes?,
         memory: memory?,
     })

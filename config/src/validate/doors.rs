@@ -32,6 +32,7 @@ pub(super) fn check(
         io: server.io,
         tls: server.tls,
         takeover: server.takeover,
+        proxy_protocol: server.proxy_protocol,
     };
     Some((
         server,

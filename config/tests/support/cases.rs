@@ -35,6 +35,34 @@ const SHAPE: &[Case] = &[
         "2:10 server.listen: is empty; write `listen = [",
     ),
     (
+        "[server]\nproxy_protocol = {}",
+        "2:18 server.proxy_protocol.trusted: is missing; add `trusted = [",
+    ),
+    (
+        "[server]\nproxy_protocol = { trusted = [] }",
+        "2:30 server.proxy_protocol.trusted: is empty; write `trusted = [",
+    ),
+    (
+        "[server]\nproxy_protocol = { trusted = ['10.0.0/8'] }",
+        "2:31 server.proxy_protocol.trusted[0]: '10.0.0/8' is not a network; write an address",
+    ),
+    (
+        "[server]\nproxy_protocol = { trusted = ['10.0.0.1/8'] }",
+        "2:31 server.proxy_protocol.trusted[0]: '10.0.0.1/8' has bits set beyond its prefix",
+    ),
+    (
+        "[limits]\nbody_rate_min = 16385",
+        "2:17 limits.body_rate_min: 16385 is not from 0 to 16384",
+    ),
+    (
+        "[limits]\nconnections_per_address = 0",
+        "2:27 limits.connections_per_address: 0 is not from 1 to 4000000",
+    ),
+    (
+        "[limits]\nrequests_per_connection = 0",
+        "2:27 limits.requests_per_connection: 0 is not from 1 to 1000000000",
+    ),
+    (
         "[server]\nio = 'epol'",
         "2:6 server.io: 'epol' is none of the choices; did you mean `epoll`?",
     ),

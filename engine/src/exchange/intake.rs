@@ -59,7 +59,7 @@ fn understood(exchange: &mut Exchange<'_>) {
     let facts = &mut exchange.facts;
     facts.method = intake.head.method;
     facts.version = intake.head.version;
-    facts.keep_alive = intake.head.keep_alive && !exchange.worker.ends_connections.get();
+    facts.keep_alive &= intake.head.keep_alive && !exchange.worker.ends_connections.get();
     intake.decoder = BodyDecoder::new(intake.head.framing);
     intake.body = intake.head.len..intake.head.len;
     intake.rest = intake.head.len;

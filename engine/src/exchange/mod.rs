@@ -180,6 +180,8 @@ async fn walk(exchange: &mut Exchange<'_>) -> Result<After, Stop> {
 
 impl<'a> Exchange<'a> {
     fn begin(connection: &'a mut Connection, desk: &'a mut Desk) -> Self {
+        let live = connection.worker.live();
+        let goes_on = connection.begin_request(live.config.limits.requests_per_connection);
         let worker = &connection.worker;
         let counters = worker.counters();
         counters.in_flight.add(1);
@@ -197,7 +199,7 @@ impl<'a> Exchange<'a> {
             grant: cors::Grant::Unasked,
             upgrade: tunnel::Upgrade::Unasked,
             caller: None,
-            keep_alive: false,
+            keep_alive: goes_on,
             voice: refusal::Voice::Problem,
             waited: Duration::ZERO,
         };
@@ -211,7 +213,6 @@ impl<'a> Exchange<'a> {
             shown,
             ..
         } = connection;
-        let live = worker.live();
         Self {
             worker,
             client,

@@ -13,7 +13,7 @@ use tollring_ledger::{Denial, DenialReason};
 use super::auth::Caller;
 use super::compose::{append_connection, append_ids, append_length};
 use super::{After, Exchange, cors, intake, wording};
-use crate::connection::Outlet;
+use crate::connection::{Crowded, Outlet};
 use crate::live::Live;
 use crate::net::deadline::Action;
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};
@@ -451,17 +451,27 @@ fn write_out(exchange: &mut Exchange<'_>, refusal: &Refusal, live: &Live) {
     }
 }
 
-/// The answer of a gateway that has no place for another connection.
-pub(crate) fn append_full(out: &mut Vec<u8>) {
-    const BODY: &[u8] =
-        b"{\"error\":{\"message\":\"The gateway has as many connections as it may. \
-        Try again shortly.\",\"type\":\"server_error\",\"param\":null,\"code\":\"gateway_full\",\
-        \"source\":\"gateway\"}}";
-    append_status_line(out, 503);
+/// The answer to a client for whose connection there is no place.
+pub(crate) fn append_crowded(out: &mut Vec<u8>, crowded: Crowded) {
+    let (status, body): (u16, &[u8]) = match crowded {
+        Crowded::Gateway => (
+            503,
+            b"{\"error\":{\"message\":\"The gateway has as many connections as it may. \
+            Try again shortly.\",\"type\":\"server_error\",\"param\":null,\
+            \"code\":\"gateway_full\",\"source\":\"gateway\"}}",
+        ),
+        Crowded::Address => (
+            429,
+            b"{\"error\":{\"message\":\"Your address has as many connections as it may. \
+            Use those, or try again shortly.\",\"type\":\"rate_limit_exceeded\",\"param\":null,\
+            \"code\":\"too_many_connections\",\"source\":\"gateway\"}}",
+        ),
+    };
+    append_status_line(out, status);
     append_field(out, b"content-type", b"application/json");
-    append_length(out, BODY.len() as u64);
+    append_length(out, body.len() as u64);
     append_field(out, b"retry-after", b"1");
     append_field(out, b"cache-control", b"no-store");
     out.extend_from_slice(b"Connection: close\r\n\r\n");
-    out.extend_from_slice(BODY);
+    out.extend_from_slice(body);
 }

@@ -31,7 +31,8 @@ async fn secured(
         Err(fault) => return Err(untrusted(origin, &fault)),
     };
     // Boxed: rare, and every exchange would carry the room for it.
-    let shaken = Box::pin(stream.shake_hands(session, limit, &worker.buffers)).await;
+    let arrived = worker.buffers.block();
+    let shaken = Box::pin(stream.shake_hands(session, limit, arrived, &worker.buffers)).await;
     match shaken {
         Ok(()) => Ok(stream),
         Err(Unshaken::Refused(fault)) => Err(untrusted(origin, &fault)),

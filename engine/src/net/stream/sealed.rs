@@ -78,14 +78,14 @@ fn send_whole(fd: RawFd, records: &[u8]) -> bool {
 
 impl Stream {
     /// Goes through the handshake of `session`, within `limit`. From then on everything is
-    /// sealed.
+    /// sealed. `arrived` holds what has come of it already, if anything.
     pub(crate) async fn shake_hands(
         &mut self,
         mut session: Session,
         limit: Duration,
+        mut arrived: Buffer,
         buffers: &Rc<Buffers>,
     ) -> Result<(), Unshaken> {
-        let mut arrived = buffers.block();
         let mut leaving = buffers.none();
         self.reader.watch.arm(limit, Action::CloseBoth);
         let shaken = loop {
