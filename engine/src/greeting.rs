@@ -11,15 +11,21 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use tollring_config::subject_digest;
-use tollring_http1::{ProxyClient, ProxyFault, ProxyHeader};
+use tollring_http1::{PROXY_BINARY_BYTES_MAX, ProxyClient, ProxyFault, ProxyHeader};
 
 use crate::accept;
 use crate::callers::Seat;
 use crate::connection::{self, Connection};
+use crate::net::buffer::BLOCK_BYTES;
 use crate::net::deadline::Action;
 use crate::net::{Buffer, Stream, Unshaken, spawn};
 use crate::tls::session::Session;
 use crate::worker::Worker;
+
+const _: () = assert!(
+    PROXY_BINARY_BYTES_MAX <= BLOCK_BYTES,
+    "a header that is whole has room in the block it is read into"
+);
 
 /// A client that was accepted and has no connection to its name yet; counted until it is
 /// dropped, and after that by its connection.

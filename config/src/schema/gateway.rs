@@ -294,6 +294,7 @@ mod tests {
             1,
             CONNECTIONS_MAX
         ));
+        const { assert!(LIMITS_DEFAULT.body_rate_min <= BODY_RATE_MAX) }
         const { assert!(LIMITS_DEFAULT.target_bytes < LIMITS_DEFAULT.head_bytes) }
     }
 }

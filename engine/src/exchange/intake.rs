@@ -6,6 +6,7 @@
 use tollring_dialects::openai;
 use tollring_http1::{BodyDecoder, Framing, HeadLimits, Parsed};
 
+use super::pace::Pace;
 use super::route::{Call, Wanted};
 use super::{Exchange, Stop, auth::Caller, quota, refusal::Refusal};
 use crate::live::Live;
@@ -113,23 +114,20 @@ pub(super) async fn whole(exchange: &mut Exchange<'_>, live: &Live) -> Result<()
     if !exchange.intake.decoder.is_done() {
         say_continue(exchange).await?;
     }
+    let mut pace = Pace::new(&live.config);
     while !exchange.intake.decoder.is_done() {
         if exchange.intake.body.len() > bytes_max {
             return Err(Refusal::BodyTooLong.into());
         }
         make_room(exchange);
-        exchange
-            .client
-            .reader
-            .watch()
-            .arm(live.config.timeouts.body, Action::CloseReading);
-        match exchange
-            .client
-            .reader
-            .read(&mut exchange.intake.inbox)
-            .await
-        {
-            Ok(_) => decode_arrived(exchange)?,
+        let asked_ms = exchange.worker.deadlines.now_ms();
+        let reader = &mut exchange.client.reader;
+        reader.watch().arm(pace.next_read(), Action::CloseReading);
+        match reader.read(&mut exchange.intake.inbox).await {
+            Ok(count) => {
+                pace.note(exchange.worker.deadlines.now_ms() - asked_ms, count);
+                decode_arrived(exchange)?;
+            }
             Err(Broken::Cut(Cut::Deadline)) => return Err(Refusal::BodyTimedOut.into()),
             Err(_) => return Err(Stop::Leave),
         }

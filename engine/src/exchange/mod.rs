@@ -2,7 +2,7 @@
 //!
 //! | step | room | may refuse with |
 //! |---|---|---|
-//! | 2 head, and as much body as the route needs | `intake.rs` | 400 408 411 413 414 417 431 501 505 |
+//! | 2 head, and as much body as the route needs | `intake.rs`, `pace.rs` | 400 408 411 413 414 417 431 501 505 |
 //! | 3 from where, and who calls | `access.rs`, `forwarded.rs`, `auth.rs` | 401 403 |
 //! | 4 what for, on which host, by which path; what we answer ourselves | `route.rs`, `host.rs`, `rewrite.rs`, `own.rs`, `cors.rs` | 400 403 404 405 503 |
 //! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 |
@@ -30,6 +30,7 @@ mod host;
 pub(crate) mod inflate;
 mod intake;
 mod own;
+mod pace;
 mod quota;
 pub(crate) mod refusal;
 mod relay;

@@ -270,13 +270,11 @@ fn ends_here(exchange: &Exchange<'_>) -> bool {
         && (head.path.of(bytes) == b"*" || max_forwards(head, bytes) == Some(0))
 }
 
-/// How often a request may still be forwarded, if it says so.
+/// How often a request may still be forwarded, if it says so (RFC 9110 §7.6.2: digits alone).
 pub(super) fn max_forwards(head: &RequestHead, bytes: &[u8]) -> Option<u64> {
-    let field = head.fields.find(Known::MaxForwards)?;
-    std::str::from_utf8(field.value.of(bytes))
-        .ok()?
-        .parse()
-        .ok()
+    let value = head.fields.find(Known::MaxForwards)?.value.of(bytes);
+    let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// Whether a path has a segment `.` or `..` (RFC 3986 §5.2.4), also when it is encoded, or set

@@ -10,6 +10,7 @@ use tollring_http1::{BodyDecoder, BodyFault, Framing, Version};
 
 use super::attempt::{PROBE, await_head, cause_of, send};
 use super::frame::{HEADROOM, frame_in_place};
+use super::pace::Pace;
 use super::refusal::Refusal;
 use super::relay::{Downlink, Ended};
 use super::route::Call;
@@ -80,7 +81,8 @@ pub(super) async fn both_ways(
         http11: exchange.facts.version == Version::Http11,
         chunked: exchange.intake.head.framing == Framing::Chunked,
         first_byte: timeouts.first_byte,
-        limits: (live.config.timeouts.body, timeouts.between_bytes),
+        pace: Pace::new(&live.config),
+        between_bytes: timeouts.between_bytes,
     };
     let mut down = Downlink {
         worker: exchange.worker,
@@ -211,8 +213,10 @@ struct Uplink<'a> {
     chunked: bool,
     /// How long an answer may take once there is no more to be read.
     first_byte: std::time::Duration,
-    /// Between two reads from the client, and for one write to the upstream.
-    limits: (std::time::Duration, std::time::Duration),
+    /// How long each read from the client may take.
+    pace: Pace,
+    /// For one write to the upstream.
+    between_bytes: std::time::Duration,
 }
 
 impl Uplink<'_> {
@@ -246,13 +250,17 @@ impl Uplink<'_> {
             self.inbox.clear();
             self.inbox.reserve_block(crate::net::buffer::BLOCK_BYTES);
             self.inbox.resize(HEADROOM, 0);
-            self.client.watch().arm(self.limits.0, Action::CloseReading);
+            let asked_ms = self.worker.deadlines.now_ms();
+            let limit = self.pace.next_read();
+            self.client.watch().arm(limit, Action::CloseReading);
             let read = self.client.read(self.inbox).await;
             self.client.watch().disarm();
-            read.map_err(|broken| match broken {
+            let count = read.map_err(|broken| match broken {
                 Broken::Cut(Cut::Deadline) => UploadFailure::TimedOut,
                 _ => UploadFailure::Client,
             })?;
+            let took_ms = self.worker.deadlines.now_ms() - asked_ms;
+            self.pace.note(took_ms, count);
             let decoded = self.decoder.decode(&mut self.inbox[HEADROOM..]);
             let decoded = decoded.map_err(UploadFailure::Malformed)?;
             let data = HEADROOM + decoded.data.start..HEADROOM + decoded.data.end;
@@ -283,7 +291,9 @@ impl Uplink<'_> {
         next: usize,
         done: bool,
     ) -> Result<(), Broken> {
-        self.upstream.watch().arm(self.limits.1, Action::CloseBoth);
+        self.upstream
+            .watch()
+            .arm(self.between_bytes, Action::CloseBoth);
         let next = next.min(self.inbox.len());
         let pipelined = self.inbox.split_off(next);
         let framed = if self.chunked {

@@ -76,6 +76,24 @@ const SCRIPTS: &[Script] = &[
         &[Check::NothingWhole],
     ),
     script(
+        "a body that drips is told 408 before it has come",
+        &[
+            Act::Send(b"POST /case HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n"),
+            Act::DripUntilAnswered(b"x"),
+        ],
+        &[],
+        &[Check::Statuses(&[408]), Check::NothingWhole],
+    ),
+    script(
+        "chunks that drip are told 408 before the last has come",
+        &[
+            Act::Send(b"POST /case HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            Act::DripUntilAnswered(b"1\r\nx\r\n"),
+        ],
+        &[],
+        &[Check::Statuses(&[408]), Check::NothingWhole],
+    ),
+    script(
         "a connection without a request is closed",
         &[],
         &[],

@@ -262,4 +262,35 @@ pub const GROUPS: &[Group] = &[
               Set-Cookie: a=3\r\n",
         )],
     },
+    Group::Requests {
+        rfc: "RFC 9110 §7.6.2",
+        before: b"OPTIONS /case HTTP/1.1\r\nHost: a\r\n",
+        after: b"\r\n",
+        allowed: Allowed::Accepted(&[Check::Passes("max-forwards", &[b"2"])]),
+        rows: &[(
+            "Max-Forwards of OPTIONS counts down",
+            b"Max-Forwards: 3\r\n",
+        )],
+    },
+    Group::Requests {
+        rfc: "RFC 9110 §7.6.2",
+        before: b"OPTIONS /case HTTP/1.1\r\nHost: a\r\n",
+        after: b"\r\n",
+        allowed: Allowed::Declined(&[200, 204]),
+        rows: &[("OPTIONS that may go no further", b"Max-Forwards: 0\r\n")],
+    },
+    Group::Requests {
+        rfc: "RFC 9110 §7.6.2",
+        before: BEFORE,
+        after: b"\r\n",
+        allowed: Allowed::Accepted(&[Check::Passes("max-forwards", &[b"0"])]),
+        rows: &[("Max-Forwards of GET means nothing", b"Max-Forwards: 0\r\n")],
+    },
+    Group::Requests {
+        rfc: "RFC 9110 §7.6.2",
+        before: b"OPTIONS /case HTTP/1.1\r\nHost: a\r\n",
+        after: b"\r\n",
+        allowed: Allowed::Either(&[400], &[Check::Passes("max-forwards", &[b"+3"])]),
+        rows: &[("Max-Forwards that is no number", b"Max-Forwards: +3\r\n")],
+    },
 ];
