@@ -21,9 +21,8 @@ pub(super) fn look(site: &Snapshot) -> Vec<Finding> {
 }
 
 fn port(door: &'static str, address: SocketAddr) -> Finding {
-    let fault = match TcpListener::bind(address) {
-        Ok(_) => return Finding::ok(door, format!("{address} is free")),
-        Err(fault) => fault,
+    let Err(fault) = TcpListener::bind(address) else {
+        return Finding::ok(door, format!("{address} is free"));
     };
     match fault.kind() {
         io::ErrorKind::AddrInUse => taken(door, address),

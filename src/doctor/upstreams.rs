@@ -75,7 +75,7 @@ fn greeted(
     let patience = Some(limit);
     let set = socket
         .set_read_timeout(patience)
-        .and(socket.set_write_timeout(patience));
+        .and_then(|()| socket.set_write_timeout(patience));
     match set.and_then(|()| tls::greet(socket, tls, &base.host)) {
         Ok(Some(shown)) => {
             let whose = format!("{place}: {}", names(&shown));
