@@ -197,8 +197,8 @@ impl Listener {
         self.inner.ready().await
     }
 
-    /// Takes the next client of the queue, and says from where it comes; none when nobody waits, or somebody else who has this
-    /// listener was quicker.
+    /// Takes the next client of the queue, and says from where it comes; none when nobody waits,
+    /// or somebody else who has this listener was quicker.
     pub(crate) fn take(&self) -> io::Result<Option<(system::Socket, SocketAddr)>> {
         self.inner.take()
     }

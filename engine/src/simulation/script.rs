@@ -297,7 +297,8 @@ fn unary(number: usize, words: u64, stated: Option<(u64, u64)>) -> Vec<u8> {
     });
     format!(
         "{{\"id\":\"c\",\"object\":\"chat.completion\",\"choices\":[{{\"index\":0,\"message\":\
-         {{\"role\":\"assistant\",\"content\":\"{content}\"}},\"finish_reason\":\"stop\"}}]{usage}}}"
+         {{\"role\":\"assistant\",\"content\":\"{content}\"}},\
+         \"finish_reason\":\"stop\"}}]{usage}}}"
     )
     .into_bytes()
 }
