@@ -3,6 +3,7 @@
 //! Shaped like the file, so that what an operator reads is what an operator writes.
 //! Of a key's digest only the beginning is shown: enough to tell two apart.
 
+mod care;
 mod rules;
 
 use serde_json::{Map, Value, json};
@@ -96,6 +97,7 @@ impl Snapshot {
             "first_byte": show_duration(timeouts.first_byte),
             "between_bytes": show_duration(timeouts.between_bytes),
             "drain": show_duration(timeouts.drain),
+            "total": timeouts.total.map(show_duration),
         })
     }
 
@@ -121,6 +123,8 @@ impl Snapshot {
             .map(|id| &self.models[id.index()].name);
         json!({
             "targets": targets.collect::<Vec<_>>(),
+            "balance": model.balance.word(),
+            "retries": care::retries(model.retries),
             "fallback": fallback.collect::<Vec<_>>(),
             "price": price,
             "output_tokens_max": model.output_tokens_max,
@@ -183,7 +187,7 @@ fn by_name<'s, T>(
 }
 
 fn describe_provider(provider: &Provider) -> Value {
-    json!({
+    let described = json!({
         "dialect": match provider.dialect {
             Dialect::OpenAi => "openai",
         },
@@ -192,7 +196,8 @@ fn describe_provider(provider: &Provider) -> Value {
         "cancel_stops_billing": provider.cancel_stops_billing,
         "tls": describe_upstream_tls(&provider.tls),
         "timeouts": upstream_timeouts(provider.timeouts),
-    })
+    });
+    care::with(&provider.care, described)
 }
 
 fn describe_service(service: &Service) -> Value {
@@ -215,9 +220,11 @@ fn describe_service(service: &Service) -> Value {
         },
         "timeouts": upstream_timeouts(service.timeouts),
         "tls": describe_upstream_tls(&service.tls),
+        "balance": service.balance.word(),
+        "retries": care::retries(service.retries),
     });
     rules::rules(&service.rules, &mut described);
-    described
+    care::with(&service.care, described)
 }
 
 fn describe_files(files: &CertificateFiles) -> Value {
@@ -262,6 +269,7 @@ fn upstream_timeouts(timeouts: UpstreamTimeouts) -> Value {
         "connect": show_duration(timeouts.connect),
         "first_byte": show_duration(timeouts.first_byte),
         "between_bytes": show_duration(timeouts.between_bytes),
+        "total": timeouts.total.map(show_duration),
     })
 }
 

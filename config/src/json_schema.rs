@@ -4,6 +4,7 @@
 //! A test holds it against the fields that the reader knows, so neither can gain
 //! one alone.
 
+mod care;
 mod rules;
 
 use serde_json::{Map, Value, json};
@@ -216,12 +217,13 @@ fn upstream_timeouts() -> Value {
             "connect": duration(None, "A connection."),
             "first_byte": duration(None, "The first byte of an answer."),
             "between_bytes": duration(None, "Between two reads of an answer."),
+            "total": duration(None, "From a request's first byte to its answer's head."),
         }),
     )
 }
 
 fn provider() -> Value {
-    table(
+    care::cared_for(table(
         &["dialect", "base_url"],
         json!({
             "dialect": word(&["openai"], "What it speaks."),
@@ -237,7 +239,7 @@ fn provider() -> Value {
             "tls": upstream_tls(),
             "timeouts": upstream_timeouts(),
         }),
-    )
+    ))
 }
 
 fn model() -> Value {
@@ -259,7 +261,7 @@ fn model() -> Value {
         }),
     );
     let tokens = |what| whole(1, COUNT_MAX.unsigned_abs(), what);
-    table(
+    let model = table(
         &["targets"],
         json!({
             "targets": { "type": "array", "items": target, "minItems": 1, "maxItems": TARGETS_MAX },
@@ -273,7 +275,8 @@ fn model() -> Value {
             "output_tokens_max": tokens("The most tokens it will write."),
             "context_tokens_max": tokens("The most tokens it will take in and write together."),
         }),
-    )
+    );
+    care::chosen(model, "weighted")
 }
 
 fn service() -> Value {
@@ -304,7 +307,7 @@ fn service() -> Value {
         }),
     );
     add(&mut service, rules::rules());
-    service
+    care::cared_for(care::chosen(service, "least_request"))
 }
 
 fn timeouts() -> Value {
@@ -320,6 +323,7 @@ fn timeouts() -> Value {
             "first_byte": duration(Some(default.first_byte), "The first byte of an answer."),
             "between_bytes": duration(Some(default.between_bytes), "Two reads of an answer."),
             "drain": duration(Some(default.drain), "Requests in flight at the end."),
+            "total": duration(None, "From a request's first byte to its answer's head."),
         }),
     )
 }

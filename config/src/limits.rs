@@ -72,6 +72,22 @@ pub const NETWORKS_MAX: usize = 1024;
 /// Bytes of a compiled pattern over paths. The library's own default is forty times that, for
 /// patterns over text.
 pub const PATTERN_COMPILED_BYTES_MAX: usize = 256 * 1024;
+/// Attempts after the first that one request may make: each is a wait that the caller feels.
+pub const RETRIES_MAX: u64 = 4;
+/// Failures in a row before an upstream is put aside; more is a way of saying never.
+pub const EJECT_FAILURES_MAX: u64 = 10_000;
+/// Checks in a row that must agree; more takes longer than anybody waits.
+pub const HEALTH_ROUNDS_MAX: u64 = 100;
+/// Statuses that pass a check.
+pub const HEALTH_STATUSES_MAX: usize = 16;
+/// Requests that a breaker's window must hold; more than a window sees.
+pub const BREAKER_REQUESTS_MAX: u64 = 1_000_000;
+/// Requests let through an open circuit to see: a few tell as much as many.
+pub const BREAKER_TRIALS_MAX: u64 = 100;
+/// Requests in flight at one provider or service; each is a client's connection.
+pub const IN_FLIGHT_MAX: u64 = CONNECTIONS_MAX;
+/// Requests that wait for a place; each holds its client's connection and its reservation.
+pub const QUEUE_LENGTH_MAX: u64 = 100_000;
 /// Plans.
 pub const PLANS_MAX: usize = 1000;
 /// Tenants, by what the counters of each cost in memory.
@@ -157,6 +173,10 @@ const _: () = assert!(TIMEOUT_MIN.as_nanos() < TIMEOUT_MAX.as_nanos());
 const _: () = assert!(
     PRICE_NANO_MAX <= USD_NANO_MAX && USD_NANO_MAX < i64::MAX / 9,
     "an amount at its bound must leave room for sums"
+);
+const _: () = assert!(
+    IN_FLIGHT_MAX <= u32::MAX as u64,
+    "what is counted of an upstream fits 32 bits"
 );
 const _: () = assert!(
     CONCURRENT_MAX <= COUNT_MAX as u64,

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::care::{Balance, Care, Retries};
 use crate::digest::ByDigest;
 use crate::rules::{Edge, Network, ServiceRules};
 use crate::secret::Secret;
@@ -143,6 +144,8 @@ pub struct Timeouts {
     pub between_bytes: Duration,
     /// Requests in flight when the process is told to stop.
     pub drain: Duration,
+    /// From a request's first byte to its answer's head, all attempts together; absent: no bound.
+    pub total: Option<Duration>,
 }
 
 /// Bounds on what a client may send, and how many clients there may be.
@@ -242,6 +245,8 @@ pub struct UpstreamTimeouts {
     pub first_byte: Duration,
     /// Between two reads of an answer.
     pub between_bytes: Duration,
+    /// From a request's first byte to its answer's head, all attempts together; absent: no bound.
+    pub total: Option<Duration>,
 }
 
 /// An upstream account.
@@ -261,6 +266,8 @@ pub struct Provider {
     pub cancel_stops_billing: bool,
     /// Whom it is believed to be, and what it is shown.
     pub tls: UpstreamTls,
+    /// How it is looked after.
+    pub care: Care,
 }
 
 /// One provider and its own name for a model.
@@ -281,6 +288,10 @@ pub struct Model {
     pub name: Box<str>,
     /// Who may answer, by weight.
     pub targets: Vec<Target>,
+    /// How one of them is chosen.
+    pub balance: Balance,
+    /// How often a failed attempt is followed by another at them.
+    pub retries: Retries,
     /// Models tried in order when every target of this one has failed.
     pub fallback: Vec<ModelId>,
     /// What it costs; absent: unpriced.
@@ -311,8 +322,14 @@ pub struct Service {
     pub name: Box<str>,
     /// The path prefix it answers under, without a trailing slash; empty for "/".
     pub path: Box<str>,
-    /// Where it goes, in turn.
+    /// Where it goes.
     pub upstreams: Vec<BaseUrl>,
+    /// How one of them is chosen.
+    pub balance: Balance,
+    /// How often a failed attempt is followed by another.
+    pub retries: Retries,
+    /// How its upstreams are looked after.
+    pub care: Care,
     /// Whether callers need a key.
     pub auth: Auth,
     /// What of it is counted.

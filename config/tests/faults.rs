@@ -46,6 +46,8 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::NumberOutside { .. } => "number outside",
         Problem::DurationMalformed => "duration malformed",
         Problem::DurationOutside { .. } => "duration outside",
+        Problem::BackoffReversed => "backoff reversed",
+        Problem::QueueIdle => "queue idle",
         Problem::SizeMalformed => "size malformed",
         Problem::TargetBeyondHead { .. } => "target beyond head",
         Problem::DecimalMalformed => "decimal malformed",
@@ -91,7 +93,7 @@ fn kind(problem: &Problem) -> &'static str {
 }
 
 /// How many names [`kind`] can give, without the three that [`load`] alone brings about.
-const KINDS: usize = 57;
+const KINDS: usize = 59;
 
 #[test]
 fn every_kind_of_fault_has_a_case() {

@@ -106,6 +106,10 @@ pub enum Problem {
         /// The most it may be.
         max: Duration,
     },
+    /// A back-off that begins longer than it may become.
+    BackoffReversed,
+    /// A queue for places that are not counted.
+    QueueIdle,
     /// Not a number of bytes.
     SizeMalformed,
     /// The bound on targets is not below the one on heads.

@@ -41,6 +41,10 @@ impl Problem {
                     show_duration(*max)
                 )
             }
+            Self::BackoffReversed => format!("{value} is shorter than base"),
+            Self::QueueIdle => {
+                "is never waited in: there are as many places as requests".to_owned()
+            }
             Self::SizeMalformed => format!("{value} is not a number of bytes"),
             Self::TargetBeyondHead { head_bytes } => {
                 format!("{value} does not fit a head of {head_bytes} bytes")
@@ -120,6 +124,8 @@ impl Problem {
             Self::SecretMalformed => "look for a line end or a quote that came along",
             Self::NumberOutside { .. } | Self::DurationOutside { .. } => "choose one that is",
             Self::DurationMalformed => "write \"500ms\", \"10s\", \"2m\" or \"1h\"",
+            Self::BackoffReversed => "raise it or lower base",
+            Self::QueueIdle => "set max_in_flight or remove it",
             Self::SizeMalformed => "write 65536, \"64KiB\", \"64MiB\" or \"10MB\"",
             Self::TargetBeyondHead { .. } => "lower it or raise head_bytes",
             Self::DecimalMalformed => "write digits and at most one point, as in \"0.15\"",

@@ -37,6 +37,7 @@ pub(crate) const TIMEOUTS_DEFAULT: Timeouts = Timeouts {
     first_byte: Duration::from_secs(600),
     between_bytes: Duration::from_secs(120),
     drain: Duration::from_secs(30),
+    total: None,
 };
 
 /// The bounds where the file sets none.
@@ -156,6 +157,7 @@ pub(crate) fn timeouts(mut table: Table<'_>) -> Option<Timeouts> {
     let first_byte = deadline("first_byte", TIMEOUTS_DEFAULT.first_byte);
     let between_bytes = deadline("between_bytes", TIMEOUTS_DEFAULT.between_bytes);
     let drain = deadline("drain", TIMEOUTS_DEFAULT.drain);
+    let total = table.maybe("total", |field| field.parsed(parse_duration));
     table.close();
     Some(Timeouts {
         head: head?,
@@ -166,6 +168,7 @@ pub(crate) fn timeouts(mut table: Table<'_>) -> Option<Timeouts> {
         first_byte: first_byte?,
         between_bytes: between_bytes?,
         drain: drain?,
+        total: total?,
     })
 }
 

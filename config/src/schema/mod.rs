@@ -8,6 +8,7 @@
 //! the place of what is faulty. Neither can reach a snapshot: a fault anywhere
 //! withholds it.
 
+pub(crate) mod care;
 pub(crate) mod edge;
 pub(crate) mod gateway;
 pub(crate) mod limit;

@@ -1,8 +1,10 @@
 //! Models: what callers ask for by name, who answers, and what it costs.
 
+use crate::care::{Balance, Retries};
 use crate::fault::Problem;
 use crate::limits::{COUNT_MAX, FALLBACK_MAX, PRICE_NANO_MAX, TARGETS_MAX, WEIGHT_MAX};
 use crate::read::{At, Field, Table};
+use crate::schema::care::{balance, retries};
 use crate::snapshot::Price;
 use crate::units::NanoUsd;
 use crate::value::{parse_model_name, parse_name};
@@ -10,6 +12,8 @@ use crate::value::{parse_model_name, parse_name};
 /// `[models.…]`.
 pub(crate) struct ModelSchema {
     pub(crate) targets: Vec<At<TargetSchema>>,
+    pub(crate) balance: Balance,
+    pub(crate) retries: Retries,
     pub(crate) fallback: Vec<At<Box<str>>>,
     pub(crate) price: Option<Price>,
     pub(crate) output_tokens_max: Option<u64>,
@@ -31,6 +35,8 @@ pub(crate) fn model(mut table: Table<'_>) -> Option<ModelSchema> {
     let fallback = table.or("fallback", Vec::new(), |field| {
         field.list(FALLBACK_MAX, |item| item.parsed_at(parse_model_name))
     });
+    let balance = balance(&mut table, Balance::Weighted);
+    let retries = retries(&mut table);
     let price = table.maybe("price", price);
     let mut tokens = |name| table.maybe(name, |field| field.whole(1, COUNT_MAX.unsigned_abs()));
     let output_tokens_max = tokens("output_tokens_max");
@@ -38,6 +44,8 @@ pub(crate) fn model(mut table: Table<'_>) -> Option<ModelSchema> {
     table.close();
     Some(ModelSchema {
         targets: targets.unwrap_or_default(),
+        balance: balance.unwrap_or(Balance::Weighted),
+        retries: retries.unwrap_or_default(),
         fallback: fallback.unwrap_or_default(),
         price: price.flatten(),
         output_tokens_max: output_tokens_max.flatten(),

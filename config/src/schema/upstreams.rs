@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use crate::care::{Balance, Care, Retries};
 use crate::fault::{IdleReason, Problem};
 use crate::limits::{API_KEYS_MAX, PRICE_NANO_MAX, UPSTREAMS_MAX};
 use crate::read::{At, Field, Table};
+use crate::schema::care::{balance, care, retries};
 use crate::schema::rules::{RulesSchema, rules};
 use crate::schema::tls;
 use crate::secret::Secret;
@@ -21,12 +23,16 @@ pub(crate) struct ProviderSchema {
     pub(crate) timeouts: TimeoutsSchema,
     pub(crate) cancel_stops_billing: bool,
     pub(crate) tls: UpstreamTls,
+    pub(crate) care: Care,
 }
 
 /// `[services.…]`.
 pub(crate) struct ServiceSchema {
     pub(crate) path: Option<At<Box<str>>>,
     pub(crate) upstreams: Vec<At<BaseUrl>>,
+    pub(crate) balance: Balance,
+    pub(crate) retries: Retries,
+    pub(crate) care: Care,
     pub(crate) auth: Auth,
     pub(crate) meter: Meter,
     pub(crate) price: ServicePrice,
@@ -41,6 +47,7 @@ pub(crate) struct TimeoutsSchema {
     connect: Option<Duration>,
     first_byte: Option<Duration>,
     between_bytes: Option<Duration>,
+    total: Option<Duration>,
 }
 
 impl TimeoutsSchema {
@@ -50,6 +57,7 @@ impl TimeoutsSchema {
             connect: self.connect.unwrap_or(gateway.connect),
             first_byte: self.first_byte.unwrap_or(gateway.first_byte),
             between_bytes: self.between_bytes.unwrap_or(gateway.between_bytes),
+            total: self.total.or(gateway.total),
         }
     }
 }
@@ -71,6 +79,7 @@ pub(crate) fn provider(mut table: Table<'_>) -> Option<ProviderSchema> {
     let timeouts = table.section("timeouts", timeouts);
     let encrypted = base.as_ref().is_none_or(|base| base.value.tls);
     let tls = upstream_tls(&mut table, encrypted);
+    let care = care(&mut table);
     table.close();
     Some(ProviderSchema {
         dialect: dialect?,
@@ -79,6 +88,7 @@ pub(crate) fn provider(mut table: Table<'_>) -> Option<ProviderSchema> {
         timeouts: timeouts?,
         cancel_stops_billing: cancel_stops_billing?,
         tls: tls?,
+        care: care?,
     })
 }
 
@@ -109,10 +119,18 @@ pub(crate) fn service(mut table: Table<'_>) -> Option<ServiceSchema> {
         .is_none_or(|upstreams| upstreams.iter().any(|upstream| upstream.value.tls));
     let tls = upstream_tls(&mut table, encrypted);
     let rules = rules(&mut table);
+    // Upstreams of one service are meant to be alike, so the least busy one is as good as any
+    // and sooner free; targets of a model differ in price, and their weights are kept to.
+    let balance = balance(&mut table, Balance::LeastRequest);
+    let retries = retries(&mut table);
+    let care = care(&mut table);
     table.close();
     Some(ServiceSchema {
         path,
         upstreams: upstreams.unwrap_or_default(),
+        balance: balance.unwrap_or(Balance::LeastRequest),
+        retries: retries.unwrap_or_default(),
+        care: care.unwrap_or_default(),
         auth: auth.unwrap_or(Auth::Key),
         meter: meter.unwrap_or(Meter::Requests),
         price: price.unwrap_or_default(),
@@ -152,11 +170,13 @@ fn timeouts(mut table: Table<'_>) -> Option<TimeoutsSchema> {
     let connect = deadline("connect");
     let first_byte = deadline("first_byte");
     let between_bytes = deadline("between_bytes");
+    let total = deadline("total");
     table.close();
     Some(TimeoutsSchema {
         connect: connect?,
         first_byte: first_byte?,
         between_bytes: between_bytes?,
+        total: total?,
     })
 }
 

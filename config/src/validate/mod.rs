@@ -92,6 +92,7 @@ fn build_providers(
                 timeouts: written.timeouts.over(timeouts),
                 cancel_stops_billing: written.cancel_stops_billing,
                 tls: written.tls,
+                care: written.care,
             })
         })
         .collect()

@@ -61,6 +61,8 @@ fn model(
     Some(Model {
         name: entry.name.value.clone(),
         targets,
+        balance: written.balance,
+        retries: written.retries,
         fallback,
         price: written
             .price

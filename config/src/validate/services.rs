@@ -67,6 +67,9 @@ pub(super) fn build(
                     .into_iter()
                     .map(|upstream| upstream.value)
                     .collect(),
+                balance: written.balance,
+                retries: written.retries,
+                care: written.care,
                 auth: written.auth,
                 meter: written.meter,
                 price: written.price,
