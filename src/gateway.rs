@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tollring_admin::{
     BucketStats, Gateway, Io, LatencySnapshot, MemoryStats, PoolStats, Readiness, ReloadFault,
-    Reloaded, Stats, TokenStats, WorkerStats,
+    Reloaded, Stats, TokenStats, UpstreamStats, WorkerStats,
 };
 use tollring_config::NanoUsd;
 use tollring_engine::counters::{Counter, Counters, Histogram, HistogramReading};
@@ -147,6 +147,22 @@ impl RunningGateway {
         });
         pools.collect()
     }
+
+    fn upstreams(&self) -> Vec<UpstreamStats> {
+        let lanes = self.engine.lanes().into_iter();
+        let upstreams = lanes.map(|lane| UpstreamStats {
+            owner: lane.owner,
+            origin: lane.origin,
+            state: lane.state,
+            in_flight: lane.in_flight,
+            queued: lane.queued,
+            attempts_total: lane.attempts_total,
+            failures_total: lane.failures_total,
+            retries_total: lane.retries_total,
+            retries_refused_total: lane.retries_refused_total,
+        });
+        upstreams.collect()
+    }
 }
 
 impl Gateway for RunningGateway {
@@ -193,6 +209,7 @@ impl Gateway for RunningGateway {
             cost: NanoUsd(i64::try_from(cost).unwrap_or(i64::MAX)),
             buckets: self.buckets(),
             pools: self.pools(),
+            upstreams: self.upstreams(),
             holds_dropped_total: self.engine.ledger().drops(),
         }
     }

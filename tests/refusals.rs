@@ -13,7 +13,7 @@ use std::thread;
 
 use serde_json::json;
 use support::openai::{self, CHAT};
-use support::site::ACME;
+use support::site::{ACME, AMPLE};
 use support::stage::Stage;
 use support::{Gateway, Provider, Request, Site, refused};
 
@@ -267,6 +267,30 @@ fn our_own_account_without_money_is_503_and_never_the_callers_402() {
     let answer = gateway.ask(&Request::post(CHAT, openai::chat("m", json!({}))).key(ACME));
     refused(&answer, 503, "upstream_unavailable");
     assert_eq!(gateway.bucket_at_rest(ACME, "tokens").used, 0);
+}
+
+#[test]
+fn a_provider_with_no_place_left_is_503_and_says_when_to_come_back() {
+    let provider = Provider::start(|mut peer| {
+        if peer.call().is_some() {
+            peer.await_hang_up();
+        }
+    });
+    let bound = "max_in_flight = 1\nqueue = { length = 0 }";
+    let site = Site::new()
+        .provider_with("main", &provider.url(), bound)
+        .model("m", "main")
+        .tenant("acme", "")
+        .key("acme", "bot", ACME, AMPLE);
+    let gateway = Gateway::start(&site);
+    let request = Request::post(CHAT, openai::chat("m", json!({}))).key(ACME);
+    let mut first = gateway.client();
+    first.send(request.bytes());
+    provider.await_calls(1);
+    let answer = gateway.ask(&request);
+    refused(&answer, 503, "upstream_busy");
+    assert_eq!(answer.json()["error"]["type"], "server_error");
+    assert_eq!(answer.field("retry-after"), Some("1"));
 }
 
 #[test]

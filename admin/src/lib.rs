@@ -35,4 +35,6 @@ mod token;
 pub use door::{Door, OpenDoor, open, open_on};
 pub use gateway::{Gateway, Readiness, ReloadFault, Reloaded};
 pub use latency::LatencySnapshot;
-pub use stats::{BucketStats, Io, MemoryStats, PoolStats, Stats, TokenStats, WorkerStats};
+pub use stats::{
+    BucketStats, Io, MemoryStats, PoolStats, Stats, TokenStats, UpstreamStats, WorkerStats,
+};

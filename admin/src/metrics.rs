@@ -17,7 +17,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::latency::LatencySnapshot;
-use crate::stats::{PoolStats, Stats, WorkerStats};
+use crate::stats::{PoolStats, Stats, UpstreamStats, WorkerStats};
 
 /// What the encoder writes (OpenMetrics 1.0).
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -140,6 +140,45 @@ const OF_EACH_POOL: [Family<PoolStats>; 4] = [
     ),
 ];
 
+const OF_EACH_UPSTREAM: [Family<UpstreamStats>; 6] = [
+    (
+        "tollring_upstream_in_flight",
+        "Requests under way.",
+        Gauge,
+        |u| u.in_flight,
+    ),
+    (
+        "tollring_upstream_queued",
+        "Requests that wait for a place.",
+        Gauge,
+        |u| u.queued,
+    ),
+    (
+        "tollring_upstream_attempts",
+        "Attempts made.",
+        Counter,
+        |u| u.attempts_total,
+    ),
+    (
+        "tollring_upstream_attempts_failed",
+        "Attempts that failed.",
+        Counter,
+        |u| u.failures_total,
+    ),
+    (
+        "tollring_upstream_retries",
+        "Attempts that repeated one that had failed.",
+        Counter,
+        |u| u.retries_total,
+    ),
+    (
+        "tollring_upstream_retries_refused",
+        "Failures not tried again for want of a retry budget.",
+        Counter,
+        |u| u.retries_refused_total,
+    ),
+];
+
 /// One reading as text.
 ///
 /// # Errors
@@ -164,7 +203,8 @@ impl Collector for Reading {
         page.traffic(&self.0)?;
         page.money(&self.0)?;
         page.workers(&self.0.workers)?;
-        page.pools(&self.0.pools)
+        page.pools(&self.0.pools)?;
+        page.upstreams(&self.0.upstreams)
     }
 }
 
@@ -295,6 +335,30 @@ impl Page<'_> {
             self.family(name, help, kind, rows)?;
         }
         Ok(())
+    }
+
+    fn upstreams(&mut self, upstreams: &[UpstreamStats]) -> fmt::Result {
+        let place = |upstream: &UpstreamStats| {
+            let (owner, origin) = (escape(&upstream.owner), escape(&upstream.origin));
+            [("owner", owner), ("origin", origin)]
+        };
+        for (name, help, kind, count) in OF_EACH_UPSTREAM {
+            let rows = upstreams
+                .iter()
+                .map(|upstream| (place(upstream), count(upstream)));
+            self.family(name, help, kind, rows)?;
+        }
+        let states = upstreams.iter().map(|upstream| {
+            let [owner, origin] = place(upstream);
+            let state = ("state", upstream.state.to_owned());
+            ([owner, origin, state], 1)
+        });
+        self.family(
+            "tollring_upstream_state",
+            "1 for the state an upstream is in.",
+            Gauge,
+            states,
+        )
     }
 
     fn counter<N>(&mut self, name: &str, help: &str, value: N) -> fmt::Result

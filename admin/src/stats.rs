@@ -58,6 +58,8 @@ pub struct Stats {
     pub buckets: Vec<BucketStats>,
     /// The connection pools, all workers together, by origin.
     pub pools: Vec<PoolStats>,
+    /// How each upstream of a provider or service stands.
+    pub upstreams: Vec<UpstreamStats>,
     /// Holds that were neither posted nor voided; each is a bug that was counted.
     pub holds_dropped_total: u64,
 }
@@ -171,6 +173,30 @@ pub struct PoolStats {
     pub opened_total: u64,
     /// Requests sent over a connection that had served one before.
     pub reused_total: u64,
+}
+
+/// One upstream of a provider or service, all workers together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UpstreamStats {
+    /// Whose it is: `providers.openai`, `services.weather`.
+    pub owner: Box<str>,
+    /// Host and port.
+    pub origin: Box<str>,
+    /// `healthy`; `ejected`, put aside by what requests met there; `slow_start`, back and not
+    /// at its whole share; `unhealthy`, by its checks; `open` or `half_open`, its circuit.
+    pub state: &'static str,
+    /// Requests under way.
+    pub in_flight: u64,
+    /// Requests that wait for a place.
+    pub queued: u64,
+    /// Attempts made.
+    pub attempts_total: u64,
+    /// Attempts that failed.
+    pub failures_total: u64,
+    /// Attempts that repeated one that had failed.
+    pub retries_total: u64,
+    /// Failures that were not followed by another attempt, for want of a retry budget.
+    pub retries_refused_total: u64,
 }
 
 impl BucketStats {

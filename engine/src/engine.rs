@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
@@ -22,10 +22,12 @@ use crate::live::{self, Live};
 use crate::net::listener::Bound;
 use crate::net::mailbox::Letter;
 use crate::net::runtime::EventLoop;
-use crate::net::{Inherited, IoReport, Mailbox, affinity, entropy, unix_now_ms};
+use crate::net::{Inherited, Instant, IoReport, Mailbox, affinity, entropy, unix_now_ms};
 use crate::pressure::{Gauge, MemoryReading};
 use crate::tls::{self, Keys, TlsFault};
+use crate::upstream::lane::{LaneReading, Lanes};
 use crate::upstream::origin::{Origin, Origins};
+use crate::upstream::prober::Prober;
 use crate::worker::{self, Start};
 
 /// How often upstream names are resolved again.
@@ -51,11 +53,26 @@ pub(crate) struct Shared {
     /// How scarce memory is.
     pub(crate) memory: Gauge,
     pub(crate) id_seed: u64,
+    /// When the clock began that all workers share.
+    started: Instant,
+    /// Every worker's, for the others.
+    pub(crate) mailboxes: Box<[Mailbox]>,
 }
 
 impl Shared {
-    /// What so many workers, with so many listeners, share from their start on.
-    pub(crate) fn new(live: Live, workers: usize, acceptors: usize, budget: &Budget) -> Self {
+    /// Milliseconds since the engine started.
+    pub(crate) fn clock_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// What the workers of these mailboxes, with so many listeners, share from their start on.
+    pub(crate) fn new(
+        live: Live,
+        mailboxes: Box<[Mailbox]>,
+        acceptors: usize,
+        budget: &Budget,
+    ) -> Self {
+        let workers = mailboxes.len();
         Self {
             version: AtomicU64::new(live.config.version),
             live: ArcSwap::from_pointee(live),
@@ -66,6 +83,8 @@ impl Shared {
             memory: Gauge::default(),
             // Ids stay unique within the process without entropy.
             id_seed: entropy(),
+            started: Instant::now(),
+            mailboxes,
         }
     }
 }
@@ -108,9 +127,10 @@ pub struct Engine {
     ledger: Arc<Ledger>,
     origins: Arc<Origins>,
     doors: Doors,
+    lanes: Lanes,
+    prober: Prober,
     io: IoReport,
     cores: Vec<Option<usize>>,
-    mailboxes: Vec<Mailbox>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Outlive the snapshots, so that sessions are resumed after a reload.
     tickets: Arc<dyn ProducesTickets>,
@@ -151,21 +171,25 @@ impl Engine {
         let io_choice = config.server.io;
         let ledger = Arc::new(Ledger::new(u16::try_from(workers).unwrap_or(u16::MAX)));
         let origins = Arc::new(Origins::new(workers));
-        let live = Live::build(config, &ledger, &origins, keys, unix_now());
+        let lanes = Lanes::new(workers);
+        let live = Live::build(config, &ledger, (&origins, &lanes), keys, unix_now());
         let acceptors = bound.iter().map(Vec::len).sum();
-        let shared = Arc::new(Shared::new(live, workers, acceptors, &budget));
+        let mailboxes: io::Result<_> = (0..workers).map(|_| Mailbox::new()).collect();
+        let mailboxes = mailboxes.map_err(StartFault::Worker)?;
+        let shared = Arc::new(Shared::new(live, mailboxes, acceptors, &budget));
         let mut engine = Self {
             shared,
             ledger,
             origins,
             doors,
+            lanes,
+            prober: Prober::new(),
             io: IoReport {
                 kind: crate::net::IoKind::Epoll,
                 flags: &[],
                 passed_over: Vec::new(),
             },
             cores: Vec::new(),
-            mailboxes: Vec::new(),
             threads: Mutex::default(),
             tickets,
             publishing: Mutex::default(),
@@ -179,6 +203,7 @@ impl Engine {
         if let Err(fault) = keeper::start(&engine.shared) {
             tracing::warn!(%fault, "memory will not be looked at");
         }
+        engine.prober.follow(&engine.live().lanes);
         Ok(engine)
     }
 
@@ -189,12 +214,11 @@ impl Engine {
         listeners: Vec<Bound>,
         io_choice: IoChoice,
     ) -> Result<(), StartFault> {
-        let mailbox = Mailbox::new().map_err(StartFault::Worker)?;
         let start = Start {
             slot: WorkerSlot(u16::try_from(index).unwrap_or(u16::MAX)),
             shared: Arc::clone(&self.shared),
             listeners,
-            mailbox: mailbox.clone(),
+            mailbox: self.shared.mailboxes[index].clone(),
         };
         let (tell, told) = std::sync::mpsc::channel();
         let thread = thread::Builder::new()
@@ -222,7 +246,6 @@ impl Engine {
             .map_err(StartFault::Worker)?;
         self.io = report;
         self.cores.push(core);
-        self.mailboxes.push(mailbox);
         self.threads
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -264,9 +287,13 @@ impl Engine {
         config.version = old.config.version + 1;
         let version = config.version;
         let changes = live::changes(&old.config, &config);
-        let live = Live::build(config, &self.ledger, &self.origins, keys, unix_now());
+        let known = (&*self.origins, &self.lanes);
+        let live = Live::build(config, &self.ledger, known, keys, unix_now());
+        self.prober.follow(&live.lanes);
         self.shared.live.store(Arc::new(live));
         self.shared.version.store(version, Ordering::Release);
+        drop(old);
+        self.lanes.forget_unused();
         Ok((version, changes))
     }
 
@@ -318,7 +345,7 @@ impl Engine {
     }
 
     fn tell(&self, letter: Letter) {
-        for mailbox in &self.mailboxes {
+        for mailbox in &self.shared.mailboxes {
             // A full mailbox already holds a letter that says the same or more.
             mailbox.send(letter);
         }
@@ -379,6 +406,15 @@ impl Engine {
     /// Every upstream this process has known.
     pub fn origins(&self) -> Vec<Arc<Origin>> {
         self.origins.all()
+    }
+
+    /// Every upstream that the snapshot in force uses, and how it stands.
+    pub fn lanes(&self) -> Vec<LaneReading> {
+        let (live, now_ms) = (self.shared.live.load(), self.shared.clock_ms());
+        let lanes = live.lanes.iter();
+        lanes
+            .map(|kept| kept.lane.reading(&kept.care, now_ms))
+            .collect()
     }
 
     /// The ledger.

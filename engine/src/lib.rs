@@ -9,7 +9,8 @@
 //! - Only `engine/src/net/`, `engine/ledger/src/journal.rs` and `loadgen`'s own net room may
 //!   contain `unsafe`, each block with its reason.
 //! - `http1` and `dialects` do no I/O, read no clock, and hold no unbounded buffer.
-//! - Workers share nothing mutable except a bucket's atomics and bounded mail.
+//! - Workers share nothing mutable except a bucket's atomics, an upstream's standing and
+//!   places, and bounded mail.
 //! - A request sees one snapshot from its first byte to its last.
 //! - For every bucket, at every instant: `posted + held + free ≤ limit (+ agreed overdraft)`;
 //!   at rest `held = 0`.

@@ -4,14 +4,15 @@
 //! Built off the workers when configuration is put in force, so that a request copies
 //! bytes instead of formatting them. Immutable; a request keeps the one it began with.
 
+mod ways;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use tollring_config::limits::KEY_PATH_BUCKETS_MAX;
 use tollring_config::{
-    ApiKey, BaseUrl, HostSent, KeyId, Model, ModelId, Provider, Secret, Service, ServiceId,
-    Snapshot, UpstreamTimeouts,
+    ApiKey, BaseUrl, HostSent, KeyId, ModelId, Provider, Secret, Service, ServiceId, Snapshot,
 };
 use tollring_dialects::openai::{self, Endpoint};
 use tollring_ledger::{Bucket, Ledger, UnixMillis};
@@ -19,7 +20,10 @@ use tollring_ledger::{Bucket, Ledger, UnixMillis};
 use crate::exchange::cors::CorsPlan;
 use crate::exchange::fields::FieldPlan;
 use crate::tls::Keys;
-use crate::upstream::origin::{Origin, Origins};
+use crate::upstream::budget::Budget;
+use crate::upstream::lane::{Lane, Lanes};
+use crate::upstream::origin::Origins;
+use crate::upstream::way::{Kept, Known, Way};
 
 const _: () = assert!(
     KEY_PATH_BUCKETS_MAX <= tollring_ledger::PATH_MAX,
@@ -44,6 +48,13 @@ pub struct Live {
     services: Vec<ServicePlan>,
     /// Whether any service names hosts, so that they must be looked at.
     pub(crate) names_hosts: bool,
+    /// What each model, and each service, may spend on retries.
+    model_budgets: Vec<Arc<Budget>>,
+    service_budgets: Vec<Arc<Budget>>,
+    /// Every lane once, in the order of their owners' names.
+    pub lanes: Vec<Kept>,
+    /// Those that are chosen by load, so that workers look at each other's.
+    pub(crate) compared: Vec<Arc<Lane>>,
     /// The answer to `GET /v1/models`.
     pub(crate) models_list: Vec<u8>,
 }
@@ -62,9 +73,7 @@ impl std::ops::Deref for InForce {
 
 /// A target, with everything about it that can be prepared.
 pub(crate) struct TargetPlan {
-    pub(crate) origin: Arc<Origin>,
-    pub(crate) timeouts: UpstreamTimeouts,
-    pub(crate) weight: u32,
+    pub(crate) way: Way,
     /// The provider's name for the model, escaped for JSON, without quotes.
     pub(crate) model_json: Box<[u8]>,
     /// Whether closing the connection stops what the provider charges.
@@ -103,7 +112,7 @@ impl ServicePlan {
 /// One upstream of a REST service.
 pub(crate) struct UpstreamPlan {
     pub(crate) service: ServiceId,
-    pub(crate) origin: Arc<Origin>,
+    pub(crate) way: Way,
     /// What goes before the caller's path.
     pub(crate) path_prefix: Box<str>,
     /// `Host: …` and its line end; absent where it is told what the client asked for.
@@ -115,7 +124,7 @@ impl Live {
     pub(crate) fn build(
         config: Snapshot,
         ledger: &Ledger,
-        origins: &Origins,
+        (origins, lanes): (&Origins, &Lanes),
         keys: Keys,
         now: UnixMillis,
     ) -> Self {
@@ -126,38 +135,36 @@ impl Live {
                 .map(|bucket| Arc::clone(&buckets[bucket.index()]))
                 .collect()
         };
-        let targets = |model: &Model| {
-            let plans = model.targets.iter().map(|target| {
-                let provider = &config.providers[target.provider.index()];
-                TargetPlan {
-                    origin: origins.find(&provider.base, &provider.tls, &keys),
-                    timeouts: provider.timeouts,
-                    weight: target.weight,
-                    model_json: tollring_dialects::json::escape_json(&target.model).into(),
-                    cancel_stops_billing: provider.cancel_stops_billing,
-                    heads: provider_heads(provider),
-                }
-            });
-            plans.collect()
-        };
-        let upstreams = |(place, service): (u32, &Service)| {
-            let plans = service.upstreams.iter().map(|base| UpstreamPlan {
-                service: ServiceId(place),
-                origin: origins.find(base, &service.tls, &keys),
-                path_prefix: base.path.clone(),
-                host_line: host_line(&service.rules.host, base),
-            });
-            plans.collect()
-        };
         let mut models_list = Vec::new();
         openai::append_models(
             &mut models_list,
             config.models.iter().map(|model| &*model.name),
         );
+        let budget = |kind: &str, name: &str| lanes.budget(&format!("{kind}.{name}"));
+        let model_budgets = config
+            .models
+            .iter()
+            .map(|model| budget("models", &model.name));
+        let service_budgets = config
+            .services
+            .iter()
+            .map(|service| budget("services", &service.name));
+        let known = Known {
+            origins,
+            lanes,
+            keys: &keys,
+        };
+        let targets = ways::target_plans(&config, &known);
+        let upstreams = ways::upstream_plans(&config, &known);
+        let (lanes, compared) = ways::all_lanes(&config, &targets, &upstreams);
         Self {
             paths: config.keys.iter().map(path).collect(),
-            targets: config.models.iter().map(targets).collect(),
-            upstreams: (0..).zip(&config.services).map(upstreams).collect(),
+            model_budgets: model_budgets.collect(),
+            service_budgets: service_budgets.collect(),
+            targets,
+            upstreams,
+            lanes,
+            compared,
             services: config.services.iter().map(ServicePlan::of).collect(),
             names_hosts: config.services.iter().any(|at| !at.rules.hosts.is_empty()),
             models_list,
@@ -185,6 +192,16 @@ impl Live {
     /// What a service does with heads.
     pub(crate) fn service(&self, id: ServiceId) -> &ServicePlan {
         &self.services[id.index()]
+    }
+
+    /// What a model may spend on retries.
+    pub(crate) fn model_budget(&self, id: ModelId) -> &Budget {
+        &self.model_budgets[id.index()]
+    }
+
+    /// What a service may spend on retries.
+    pub(crate) fn service_budget(&self, id: ServiceId) -> &Budget {
+        &self.service_budgets[id.index()]
     }
 
     /// Where a service may be answered.

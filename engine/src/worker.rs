@@ -30,6 +30,7 @@ use crate::net::{Buffers, Deadlines, Hangups, Listener, Mailbox, entropy, sleep,
 use crate::pressure::Pressure;
 use crate::upstream::balance::Dice;
 use crate::upstream::pool::Pools;
+use crate::upstream::queue::Queues;
 
 /// Ticks between two looks at idle upstream connections.
 const POOL_TICKS: u64 = 4;
@@ -43,6 +44,7 @@ pub(crate) struct Worker {
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) hangups: Rc<Hangups>,
     pub(crate) pools: Rc<Pools>,
+    pub(crate) queues: Rc<Queues>,
     pub(crate) desks: Desks,
     pub(crate) callers: Rc<Callers>,
     pub(crate) headroom: Headroom,
@@ -56,6 +58,8 @@ pub(crate) struct Worker {
     /// short.
     pub(crate) ends_connections: Cell<bool>,
     pressure: Cell<Pressure>,
+    /// What the engine's clock showed when this worker's began.
+    clock_began_ms: u64,
     requests: Cell<u64>,
 }
 
@@ -63,6 +67,7 @@ impl Worker {
     /// A worker with nothing to do yet.
     pub(crate) fn new(slot: WorkerSlot, shared: Arc<Shared>) -> Rc<Self> {
         let live = RefCell::new(Rc::new(InForce(shared.live.load_full())));
+        let clock_began_ms = shared.clock_ms();
         Rc::new(Self {
             slot,
             live,
@@ -70,6 +75,7 @@ impl Worker {
             deadlines: Deadlines::new(),
             hangups: Hangups::new(),
             pools: Pools::new(),
+            queues: Rc::new(Queues::new(usize::from(slot.0))),
             desks: Desks::default(),
             callers: Rc::default(),
             headroom: Headroom::default(),
@@ -81,6 +87,7 @@ impl Worker {
             ends_connections: Cell::new(false),
             pressure: Cell::new(Pressure::None),
             handshakes: Cell::new(0),
+            clock_began_ms,
             requests: Cell::new(0),
             shared,
         })
@@ -121,6 +128,16 @@ impl Worker {
         UnixMillis(self.deadlines.unix_ms())
     }
 
+    /// Milliseconds of the engine's clock, which all workers share, as of the last tick.
+    pub(crate) fn clock_ms(&self) -> u64 {
+        self.clock_began_ms + self.deadlines.now_ms()
+    }
+
+    /// Tells another worker that a place was granted to it.
+    pub(crate) fn nudge(&self, worker: usize) {
+        self.shared.mailboxes[worker].nudge();
+    }
+
     /// A number for the next request, unique within this worker.
     pub(crate) fn next_request(&self) -> u64 {
         let number = self.requests.get();
@@ -153,6 +170,10 @@ impl Worker {
             self.deadlines.tick();
             let now_ms = self.deadlines.now_ms();
             self.hangups.tick(now_ms);
+            self.queues.tick(now_ms);
+            for lane in &self.live.borrow().compared {
+                lane.look_around(self.index());
+            }
             if ticks.is_multiple_of(POOL_TICKS) {
                 self.pools.tick(now_ms);
             }
@@ -228,7 +249,11 @@ pub(crate) async fn live(
             Letter::Open => worker.doorway.open(),
             Letter::Leave => worker.leave(),
             Letter::Drain => worker.drain(),
-            Letter::Cut => worker.deadlines.end_all(),
+            Letter::Cut => {
+                worker.queues.end_all();
+                worker.deadlines.end_all();
+            }
+            Letter::Places => worker.queues.serve(),
             Letter::Stop => return Ok(()),
         }
     }

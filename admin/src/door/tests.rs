@@ -37,6 +37,7 @@ impl Gateway for Asleep {
             cost: NanoUsd(0),
             buckets: Vec::new(),
             pools: Vec::new(),
+            upstreams: Vec::new(),
             holds_dropped_total: 0,
         }
     }

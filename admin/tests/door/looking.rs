@@ -174,6 +174,11 @@ fn the_stats_say_everything_by_its_published_name() {
             "origin": "http://127.0.0.1:9000", "idle": 51, "open": 52,
             "opened_total": 53, "reused_total": 54,
         }],
+        "upstreams": [{
+            "owner": "services.weather", "origin": "127.0.0.1:9000", "state": "ejected",
+            "in_flight": 71, "queued": 72, "attempts_total": 73, "failures_total": 74,
+            "retries_total": 75, "retries_refused_total": 76,
+        }],
         "holds_dropped_total": 61,
     });
     assert_eq!(stats, expected);
@@ -245,6 +250,21 @@ fn metrics_name_every_counter_with_its_unit_and_labels() {
         );
     }
     assert!(answer.body.ends_with("# EOF\n"));
+    // Rows of these are the same but for the name, the state and the number.
+    let place = r#"owner="services.weather",origin="127.0.0.1:9000""#;
+    for (name, more, value) in [
+        ("in_flight", "", 71),
+        ("queued", "", 72),
+        ("attempts_total", "", 73),
+        ("attempts_failed_total", "", 74),
+        ("retries_total", "", 75),
+        ("retries_refused_total", "", 76),
+        ("state", r#",state="ejected""#, 1),
+    ] {
+        let line = format!("tollring_upstream_{name}{{{place}{more}}} {value}");
+        let found = answer.body.lines().any(|have| have == line);
+        assert!(found, "no {line} in\n{}", answer.body);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tollring_admin::{
     BucketStats, Door, Gateway, Io, LatencySnapshot, MemoryStats, OpenDoor, PoolStats, Readiness,
-    ReloadFault, Reloaded, Stats, TokenStats, WorkerStats, open,
+    ReloadFault, Reloaded, Stats, TokenStats, UpstreamStats, WorkerStats, open,
 };
 use tollring_config::{NanoUsd, Scope, Secret, Unit, UnixSeconds, Window};
 
@@ -89,6 +89,8 @@ impl Gateway for Script {
 
 /// A reading in which no two numbers are the same, so that none can stand in for another.
 pub(crate) fn stats(requests_total: u64) -> Stats {
+    let (input, output) = (41, 42);
+    let tokens = TokenStats { input, output };
     Stats {
         version: "0.1.0",
         uptime_s: 77,
@@ -121,10 +123,7 @@ pub(crate) fn stats(requests_total: u64) -> Stats {
         statuses: BTreeMap::from([(200, 31), (402, 32)]),
         refusals: BTreeMap::from([("quota_exhausted", 33)]),
         failures: BTreeMap::from([("connect/refused".into(), 34)]),
-        tokens: TokenStats {
-            input: 41,
-            output: 42,
-        },
+        tokens,
         cost: NanoUsd(1_250_000_001),
         buckets: vec![BucketStats {
             scope: Scope::Tenant,
@@ -145,6 +144,7 @@ pub(crate) fn stats(requests_total: u64) -> Stats {
             opened_total: 53,
             reused_total: 54,
         }],
+        upstreams: vec![upstream()],
         holds_dropped_total: 61,
     }
 }
@@ -155,6 +155,20 @@ fn latency() -> LatencySnapshot {
         sum_us: 1_500_000,
         count: 100,
         max_us: 700_000_000,
+    }
+}
+
+fn upstream() -> UpstreamStats {
+    UpstreamStats {
+        owner: "services.weather".into(),
+        origin: "127.0.0.1:9000".into(),
+        state: "ejected",
+        in_flight: 71,
+        queued: 72,
+        attempts_total: 73,
+        failures_total: 74,
+        retries_total: 75,
+        retries_refused_total: 76,
     }
 }
 

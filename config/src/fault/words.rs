@@ -42,9 +42,7 @@ impl Problem {
                 )
             }
             Self::BackoffReversed => format!("{value} is shorter than base"),
-            Self::QueueIdle => {
-                "is never waited in: there are as many places as requests".to_owned()
-            }
+            Self::QueueIdle => "is never waited in".to_owned(),
             Self::SizeMalformed => format!("{value} is not a number of bytes"),
             Self::TargetBeyondHead { head_bytes } => {
                 format!("{value} does not fit a head of {head_bytes} bytes")
@@ -125,7 +123,7 @@ impl Problem {
             Self::NumberOutside { .. } | Self::DurationOutside { .. } => "choose one that is",
             Self::DurationMalformed => "write \"500ms\", \"10s\", \"2m\" or \"1h\"",
             Self::BackoffReversed => "raise it or lower base",
-            Self::QueueIdle => "set max_in_flight or remove it",
+            Self::QueueIdle => "set max_in_flight, or remove it: nobody has to wait",
             Self::SizeMalformed => "write 65536, \"64KiB\", \"64MiB\" or \"10MB\"",
             Self::TargetBeyondHead { .. } => "lower it or raise head_bytes",
             Self::DecimalMalformed => "write digits and at most one point, as in \"0.15\"",

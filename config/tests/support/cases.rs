@@ -3,8 +3,11 @@
 //! The texts quote in the TOML way that needs no escapes here. A case has one fault, unless it
 //! is of `long_cases`.
 
+mod care;
+
 use super::DIGEST;
 use super::rule_cases::{EDGES, RULES};
+use care::{CARE, CARED};
 
 /// A text, and its one fault.
 pub(super) type Case = (&'static str, &'static str);
@@ -266,54 +269,6 @@ const SERVICES: &[Case] = &[
     ),
 ];
 
-/// How upstreams are looked after; each text follows [`SERVICE`] and a path.
-const CARE: &[Case] = &[
-    (
-        "balance = 'fair'",
-        "4:11 services.s.balance: 'fair' is none of the choices; choose from weighted",
-    ),
-    (
-        "eject = { on = ['conect'] }",
-        "4:17 services.s.eject.on[0]: 'conect' is none of the choices; did you mean `connect`?",
-    ),
-    (
-        "eject = { base = '1m', max = '1s' }",
-        "4:30 services.s.eject.max: '1s' is shorter than base; raise it or lower base",
-    ),
-    (
-        "eject = { min_healthy = 0 }",
-        "4:25 services.s.eject.min_healthy: 0 is not from 1 to 64",
-    ),
-    (
-        "queue = { length = 5 }",
-        "4:9 services.s.queue: is never waited in: there are as many places as requests; set max",
-    ),
-    (
-        "max_in_flight = 0",
-        "4:17 services.s.max_in_flight: 0 is not from 1 to",
-    ),
-    (
-        "health = {}",
-        "4:10 services.s.health.path: is missing; add `path = \"/health\"`",
-    ),
-    (
-        "health = { path = 'up' }",
-        "4:19 services.s.health.path: 'up' is not a path prefix; write \"/\" or",
-    ),
-    (
-        "health = { path = '/', status = [] }",
-        "4:33 services.s.health.status: is empty; write `status = [200]`",
-    ),
-    (
-        "breaker = { failures = 101 }",
-        "4:24 services.s.breaker.failures: 101 is not from 1 to 100",
-    ),
-    (
-        "retries = { max = 5 }",
-        "4:19 services.s.retries.max: 5 is not from 0 to 4; choose one that is",
-    ),
-];
-
 /// Models; each text follows [`OPENAI`], so it begins on line 4.
 const MODELS: &[Case] = &[
     (
@@ -454,8 +409,6 @@ const TENANTS: &[Case] = &[
 const PROVIDER: &str = "[providers.p]\ndialect = 'openai'\n";
 /// What a service's text follows.
 const SERVICE: &str = "[services.s]\nupstreams = ['http://127.0.0.1']\n";
-/// What a text about care follows.
-const CARED: &str = "[services.s]\nupstreams = ['http://127.0.0.1']\npath = '/'\n";
 /// What a model's text follows.
 const OPENAI: &str = "[providers.openai]\ndialect = 'openai'\nbase_url = 'http://[::1]'\n";
 

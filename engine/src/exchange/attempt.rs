@@ -1,12 +1,11 @@
 //! Sends a call to someone who may answer it, and again only when nothing can have
 //! been done.
 //!
-//! Targets are tried in the order `upstream::balance` gives; whether a failure may be
-//! followed by another attempt is `upstream::retry`'s to say. Ends with the head of an
+//! Who is tried next is `turns.rs`'s to say; whether a failure may be followed by another
+//! attempt at all, `upstream::retry`'s. Ends with the head of an
 //! answer in the outlet, or with the last failure.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tollring_config::{ModelId, ServiceId, UpstreamTimeouts};
@@ -17,18 +16,19 @@ use super::decline::{Declined, declined, declined_failure};
 use super::relay::Downlink;
 use super::route::Call;
 use super::settle::{Bill, cause_of_cut};
+use super::turns::{Group, Turns};
+use super::visit::{Outcome, To, Visit, in_time};
 use super::{Exchange, compose, quota, tunnel};
-use crate::live::{Live, TargetPlan, UpstreamPlan};
+use crate::live::Live;
 use crate::net::buffer::BLOCK_BYTES;
 use crate::net::deadline::Action;
 use crate::net::stream::Broken;
 use crate::net::{Instant, both};
-use crate::upstream::balance::{draw, place_at};
 use crate::upstream::connect::connect;
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};
-use crate::upstream::origin::Origin;
 use crate::upstream::pool::Connection;
 use crate::upstream::retry::{ATTEMPTS_MAX, may_retry};
+use crate::upstream::way::Way;
 
 /// Interim answers of one provider to one request that are passed on. Arbitrary; real ones
 /// send at most two.
@@ -49,12 +49,12 @@ pub(super) const PROBE: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
 ///
 /// # Errors
 /// The failure of the last attempt that was made.
-pub(super) async fn dispatch(
+pub(super) async fn dispatch<'l>(
     exchange: &mut Exchange<'_>,
-    live: &Live,
+    live: &'l Live,
     call: &Call,
     bill: &mut Bill<'_>,
-) -> Result<Arrived, AttemptFailure> {
+) -> Result<Arrived<'l>, AttemptFailure> {
     match call {
         Call::Completion {
             endpoint,
@@ -65,41 +65,42 @@ pub(super) async fn dispatch(
     }
 }
 
-async fn ask_a_model(
+async fn ask_a_model<'l>(
     exchange: &mut Exchange<'_>,
-    live: &Live,
-    (endpoint, model, ask): (Endpoint, ModelId, &Ask),
+    live: &'l Live,
+    (endpoint, asked, ask): (Endpoint, ModelId, &Ask),
     bill: &mut Bill<'_>,
-) -> Result<Arrived, AttemptFailure> {
-    let mut targets = Targets::new(model, live, exchange);
-    let mut next = |bill: &mut Bill<'_>| {
+) -> Result<Arrived<'l>, AttemptFailure> {
+    let worker = Rc::clone(exchange.worker);
+    let group = Group::Model(asked);
+    let mut turns = Turns::begin(live, group, &worker);
+    let next = |turns: &mut Turns, bill: &mut Bill<'_>| {
         // The model that was asked for is held already; another must be covered first.
-        std::iter::from_fn(|| targets.next(live))
-            .find(|&(other, _)| other == model || quota::covers(bill, live, endpoint, other, ask))
+        let covered = |other| quota::covers(bill, live, endpoint, other, ask);
+        let (model, place) = turns.next_target(live, asked, &worker, covered)?;
+        Some((model, &live.targets(model)[place]))
     };
-    let mut tried = next(bill);
+    let mut tried = next(&mut turns, bill);
     let mut fresh = false;
-    let mut last = AttemptFailure::before_connection(Cause::NoAddress);
+    let mut last = turns.nobody();
     for turn in 1..=ATTEMPTS_MAX {
         let Some((model, target)) = tried else { break };
         compose::completion(exchange, target, endpoint, ask);
         bill.served_by(live.config.models[model.index()].price);
-        last = match once(exchange, To::target(target), fresh).await {
+        let way = &target.way;
+        let to = (To { live, group, way }, target.cancel_stops_billing);
+        let mut refused = None;
+        last = match once(exchange, to, (fresh, turns.repeats())).await {
             Ok(mut arrived) => {
                 let Some(declined) = declined(exchange, &mut arrived).await else {
+                    let status = exchange.outlet.answer.status;
+                    arrived.visit.ended(Outcome::Answered(status));
                     return Ok(arrived);
                 };
-                last = declined_failure(&arrived.connection, declined);
-                failed(exchange, &last);
-                if !may_retry(&last, false) {
-                    return Err(last);
-                }
-                tried = next(bill).filter(|_| turn < ATTEMPTS_MAX);
-                if tried.is_none() && declined == Declined::ForNow {
-                    return Ok(arrived);
-                }
-                fresh = false;
-                continue;
+                let failure = declined_failure(&arrived.connection, declined);
+                arrived.visit.ended(Outcome::of(&failure));
+                refused = (declined == Declined::ForNow).then_some(arrived);
+                failure
             }
             Err(failure) => failure,
         };
@@ -108,41 +109,57 @@ async fn ask_a_model(
             return Err(last);
         }
         // A kept connection that was dead says nothing of the target.
-        fresh = last.reused;
+        let same = last.reused && last.cause != Cause::Declined;
+        fresh = turns.again(live, (group, &target.way), (&last, same), &worker) && same;
         if !fresh {
-            tried = next(bill);
+            tried = next(&mut turns, bill).filter(|_| turn < ATTEMPTS_MAX);
+        }
+        if let (None, Some(arrived)) = (tried, refused) {
+            return Ok(arrived);
         }
     }
     Err(last)
 }
 
-async fn ask_a_service(
+async fn ask_a_service<'l>(
     exchange: &mut Exchange<'_>,
-    live: &Live,
+    live: &'l Live,
     service: ServiceId,
-) -> Result<Arrived, AttemptFailure> {
-    let upstreams = live.upstreams(service);
-    let timeouts = live.config.services[service.index()].timeouts;
-    let first = draw(upstreams.iter().map(|_| 1), &exchange.worker.dice);
+) -> Result<Arrived<'l>, AttemptFailure> {
+    let worker = Rc::clone(exchange.worker);
+    let group = Group::Service(service);
     let idempotent = is_idempotent(exchange.facts.method);
-    let (mut turn, mut fresh) = (0, false);
-    let mut last = AttemptFailure::before_connection(Cause::NoAddress);
+    let mut turns = Turns::begin(live, group, &worker);
+    let mut tried = turns.next_upstream(live, service, &worker);
+    let mut fresh = false;
+    let mut last = turns.nobody();
     for _ in 0..ATTEMPTS_MAX {
-        let Some(place) = place_at(turn, first, upstreams.len()) else {
-            break;
-        };
-        let upstream = &upstreams[place];
+        let Some(place) = tried else { break };
+        let upstream = &live.upstreams(service)[place];
         compose::service(exchange, upstream);
-        last = match once(exchange, To::upstream(upstream, timeouts), fresh).await {
-            Ok(arrived) => return Ok(arrived),
+        let way = &upstream.way;
+        let to = (To { live, group, way }, true);
+        last = match once(exchange, to, (fresh, turns.repeats())).await {
+            Ok(mut arrived) => {
+                let outcome = Outcome::Answered(exchange.outlet.answer.status);
+                arrived.visit.ended(outcome);
+                return Ok(arrived);
+            }
             Err(failure) => failure,
         };
         failed(exchange, &last);
         if !may_retry(&last, idempotent) {
             return Err(last);
         }
-        fresh = last.reused;
-        turn += usize::from(!fresh);
+        // Also where there is only one: a connection that died says little of who is there.
+        let same = last.reused || (last.stage != Stage::Connect && turns.is_last(live, group));
+        if !turns.again(live, (group, &upstream.way), (&last, same), &worker) {
+            break;
+        }
+        fresh = same;
+        if !same {
+            tried = turns.next_upstream(live, service, &worker);
+        }
     }
     Err(last)
 }
@@ -157,64 +174,61 @@ fn failed(exchange: &Exchange<'_>, failure: &AttemptFailure) {
     tracing::debug!(request, ?failure, "an attempt failed");
 }
 
-/// Whom one attempt is made to.
-#[derive(Clone, Copy)]
-pub(super) struct To<'a> {
-    pub(super) origin: &'a Arc<Origin>,
-    pub(super) timeouts: UpstreamTimeouts,
-    pub(super) cancel_stops_billing: bool,
-}
-
-impl<'a> To<'a> {
-    fn target(target: &'a TargetPlan) -> Self {
-        let TargetPlan {
-            origin,
-            timeouts,
-            cancel_stops_billing,
-            ..
-        } = target;
-        Self {
-            origin,
-            timeouts: *timeouts,
-            cancel_stops_billing: *cancel_stops_billing,
-        }
-    }
-
-    fn upstream(upstream: &'a UpstreamPlan, timeouts: UpstreamTimeouts) -> Self {
-        Self {
-            origin: &upstream.origin,
-            timeouts,
-            cancel_stops_billing: true,
-        }
-    }
-}
-
 /// An upstream connection on which an answer has begun.
-pub(super) struct Arrived {
+pub(super) struct Arrived<'l> {
     pub(super) connection: Connection,
     /// Whether the provider was sent the whole request; else it is still owed the rest.
     pub(super) sent_whole: bool,
     pub(super) timeouts: UpstreamTimeouts,
     /// Whether closing it stops what the provider charges.
     pub(super) cancel_stops_billing: bool,
+    pub(super) visit: Visit<'l>,
 }
 
 /// Requests up to this are sent before an answer is looked for: they fit into the sockets'
 /// buffers, so that sending them does not wait for the provider to read.
 const SENT_FIRST_BYTES_MAX: usize = 64 * 1024;
 
-/// One attempt with the request that is in the outbox.
-async fn once(
+/// One attempt with the request that is in the outbox, from its place in the queue on.
+async fn once<'l>(
     exchange: &mut Exchange<'_>,
-    to: To<'_>,
+    (to, cancel_stops_billing): (To<'l>, bool),
+    (fresh, repeats): (bool, bool),
+) -> Result<Arrived<'l>, AttemptFailure> {
+    let mut visit = Visit::begin(exchange, to, repeats).await?;
+    let asked = Instant::now();
+    match send_once(exchange, (to.way, cancel_stops_billing), fresh).await {
+        Ok((connection, sent_whole)) => {
+            visit.took(Some(asked.elapsed()));
+            Ok(Arrived {
+                connection,
+                sent_whole,
+                timeouts: to.way.timeouts,
+                cancel_stops_billing,
+                visit,
+            })
+        }
+        Err(failure) => {
+            visit.ended(Outcome::of(&failure));
+            visit.took(None);
+            Err(failure)
+        }
+    }
+}
+
+/// Connects, sends, and reads until the head of the answer is in the outlet. Says whether the
+/// whole request was sent.
+async fn send_once(
+    exchange: &mut Exchange<'_>,
+    (way, cancel_stops_billing): (&Way, bool),
     fresh: bool,
-) -> Result<Arrived, AttemptFailure> {
-    let To {
-        timeouts,
-        cancel_stops_billing,
-        ..
-    } = to;
-    let mut connection = connect(exchange.worker, to.origin, timeouts.connect, fresh).await?;
+) -> Result<(Connection, bool), AttemptFailure> {
+    let limits = (
+        in_time(way.timeouts, exchange)?.connect,
+        way.care.max_connections,
+    );
+    let mut connection = connect(exchange.worker, &way.origin, limits, fresh).await?;
+    let timeouts = in_time(way.timeouts, exchange)?;
     let sent_before = connection.stream.writer.sent();
     let asked = Instant::now();
     let on = (timeouts, cancel_stops_billing);
@@ -230,12 +244,7 @@ async fn once(
     };
     exchange.facts.waited += asked.elapsed();
     match arrived {
-        Ok(()) => Ok(Arrived {
-            sent_whole: matches!(sent, Some(Ok(()))),
-            connection,
-            timeouts,
-            cancel_stops_billing,
-        }),
+        Ok(()) => Ok((connection, matches!(sent, Some(Ok(()))))),
         Err(cause) => Err(AttemptFailure {
             stage: match sent {
                 Some(Ok(())) => Stage::AwaitHead,
@@ -312,7 +321,8 @@ pub(super) async fn await_head(down: &mut Downlink<'_>) -> Result<(), Cause> {
     let arrived = loop {
         outlet.block.reserve_block(1);
         if let Err(broken) = down.upstream.read(&mut outlet.block).await {
-            break Err(cause_of(broken));
+            let begun = interim > 0 || !outlet.block.is_empty();
+            break Err(cause_before_head(broken, begun));
         }
         let mut parsed = outlet
             .answer
@@ -362,6 +372,14 @@ const fn is_interim(status: u16) -> bool {
     status < 200 && status != 101
 }
 
+/// Why no head came. What has begun and breaks off is no answer, and is not asked for again.
+fn cause_before_head(broken: Broken, begun: bool) -> Cause {
+    match cause_of(broken) {
+        Cause::Closed | Cause::Reset if begun => Cause::Malformed,
+        cause => cause,
+    }
+}
+
 /// Why a read from a provider came to nothing.
 pub(super) fn cause_of(broken: Broken) -> Cause {
     match broken {
@@ -377,44 +395,4 @@ const fn is_idempotent(method: Method) -> bool {
         method,
         Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options
     )
-}
-
-/// The targets of a model and of its fallbacks, in the order they are tried.
-#[derive(Clone)]
-struct Targets {
-    asked: ModelId,
-    /// How many of the fallback models have been begun.
-    fallbacks: usize,
-    model: ModelId,
-    first: usize,
-    turn: usize,
-}
-
-impl Targets {
-    fn new(asked: ModelId, live: &Live, exchange: &Exchange<'_>) -> Self {
-        let weights = live.targets(asked).iter().map(|target| target.weight);
-        let first = draw(weights, &exchange.worker.dice);
-        Self {
-            asked,
-            fallbacks: 0,
-            model: asked,
-            first,
-            turn: 0,
-        }
-    }
-
-    fn next<'a>(&mut self, live: &'a Live) -> Option<(ModelId, &'a TargetPlan)> {
-        loop {
-            let targets = live.targets(self.model);
-            if let Some(place) = place_at(self.turn, self.first, targets.len()) {
-                self.turn += 1;
-                return Some((self.model, &targets[place]));
-            }
-            self.model = *live.config.models[self.asked.index()]
-                .fallback
-                .get(self.fallbacks)?;
-            self.fallbacks += 1;
-            (self.first, self.turn) = (0, 0);
-        }
-    }
 }

@@ -32,7 +32,7 @@ pub(super) enum Declined {
 /// 500 and 502 do not.
 pub(super) async fn declined(
     exchange: &mut Exchange<'_>,
-    arrived: &mut Arrived,
+    arrived: &mut Arrived<'_>,
 ) -> Option<Declined> {
     match exchange.outlet.answer.status {
         401..=403 => Some(Declined::ForUs),

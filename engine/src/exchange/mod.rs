@@ -6,7 +6,7 @@
 //! | 3 from where, and who calls | `access.rs`, `forwarded.rs`, `auth.rs` | 401 403 |
 //! | 4 what for, on which host, by which path; what we answer ourselves | `route.rs`, `host.rs`, `rewrite.rs`, `own.rs`, `cors.rs` | 400 403 404 405 503 |
 //! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 |
-//! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `decline.rs`, `compose.rs`, `fields.rs` over `upstream` | 502 503 504 |
+//! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `turns.rs`, `visit.rs`, `decline.rs`, `compose.rs`, `fields.rs` over `upstream` | 502 503 504 |
 //! | 7 bytes back, untouched, counted; a body passed on while it comes; what is left told; a tunnel | `relay.rs`, `ending.rs`, `frame.rs`, `headroom.rs`, `date.rs`, `upload.rs`, `inflate.rs`, `tunnel.rs` | (cut in the client's dialect) |
 //! | 8 what it cost | `settle.rs` | |
 //! | every no, its status, code and body | `refusal.rs`, `wording.rs` | |
@@ -38,7 +38,9 @@ mod rewrite;
 mod route;
 mod settle;
 mod tunnel;
+mod turns;
 mod upload;
+mod visit;
 mod wording;
 
 use std::cell::Cell;

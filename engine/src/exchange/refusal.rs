@@ -122,12 +122,13 @@ pub(crate) enum RefusalKind {
     UpstreamFailed,
     UpstreamUnavailable,
     MemoryShort,
+    UpstreamBusy,
     Draining,
 }
 
 impl RefusalKind {
     /// Every kind, in the order of their numbers.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::MalformedRequest,
         Self::RequestTimedOut,
         Self::BodyTooLarge,
@@ -155,6 +156,7 @@ impl RefusalKind {
         Self::UpstreamFailed,
         Self::UpstreamUnavailable,
         Self::MemoryShort,
+        Self::UpstreamBusy,
         Self::Draining,
     ];
 
@@ -188,6 +190,7 @@ impl RefusalKind {
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::MemoryShort => "gateway_overloaded",
+            Self::UpstreamBusy => "upstream_busy",
             Self::Draining => "gateway_stopping",
         }
     }
@@ -212,6 +215,7 @@ impl RefusalKind {
             | Self::UpstreamFailed
             | Self::UpstreamUnavailable
             | Self::MemoryShort
+            | Self::UpstreamBusy
             | Self::Draining => "server_error",
             _ => "invalid_request_error",
         }
@@ -262,6 +266,7 @@ impl Refusal {
                 RefusalKind::UpstreamUnreachable | RefusalKind::UpstreamFailed => 502,
                 RefusalKind::UpstreamUnavailable
                 | RefusalKind::MemoryShort
+                | RefusalKind::UpstreamBusy
                 | RefusalKind::Draining => 503,
                 RefusalKind::UpstreamTimedOut => 504,
                 kind => match kind.family() {
@@ -290,7 +295,12 @@ impl Refusal {
                 _ => Some(1),
             },
             (_, RefusalKind::HeldInFlight | RefusalKind::Concurrency) => Some(1),
-            (_, RefusalKind::UpstreamUnavailable | RefusalKind::MemoryShort) => Some(1),
+            (
+                _,
+                RefusalKind::UpstreamUnavailable
+                | RefusalKind::UpstreamBusy
+                | RefusalKind::MemoryShort,
+            ) => Some(1),
             _ => None,
         }
     }
@@ -356,7 +366,8 @@ impl Denied {
 
 const fn upstream_kind(failure: &AttemptFailure) -> RefusalKind {
     match (failure.stage, failure.cause) {
-        (_, Cause::Declined) => RefusalKind::UpstreamUnavailable,
+        (_, Cause::Declined | Cause::Open) => RefusalKind::UpstreamUnavailable,
+        (_, Cause::Full) => RefusalKind::UpstreamBusy,
         (_, Cause::Stopped) => RefusalKind::Draining,
         (_, Cause::TimedOut) => RefusalKind::UpstreamTimedOut,
         (Stage::Connect, _) => RefusalKind::UpstreamUnreachable,

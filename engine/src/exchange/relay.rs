@@ -131,7 +131,7 @@ pub(super) struct Passage {
 pub(super) async fn carry(
     exchange: &mut Exchange<'_>,
     call: &Call,
-    arrived: Arrived,
+    arrived: Arrived<'_>,
     bill: &mut Bill<'_>,
 ) -> Ended {
     let Arrived {
@@ -139,6 +139,8 @@ pub(super) async fn carry(
         sent_whole,
         timeouts,
         cancel_stops_billing,
+        // Until the answer has passed.
+        visit: _visit,
     } = arrived;
     let to = (timeouts, cancel_stops_billing);
     let mut down = exchange.downlink(&mut connection.stream.reader, to);

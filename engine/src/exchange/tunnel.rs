@@ -83,7 +83,7 @@ fn names_websocket(fields: &Fields, bytes: &[u8]) -> bool {
 /// Passes the 101 on that is in the outlet, and then everything, until the tunnel ends.
 pub(super) async fn carry(
     exchange: &mut Exchange<'_>,
-    arrived: Arrived,
+    arrived: Arrived<'_>,
     bill: &mut Bill<'_>,
 ) -> Ended {
     let begun = Instant::now();
@@ -119,7 +119,7 @@ async fn send_agreement(exchange: &mut Exchange<'_>) -> Result<(), Broken> {
 }
 
 /// Passes bytes both ways, and counts them.
-async fn both_ways(exchange: &mut Exchange<'_>, arrived: Arrived, carried: &Cell<u64>) {
+async fn both_ways(exchange: &mut Exchange<'_>, arrived: Arrived<'_>, carried: &Cell<u64>) {
     let timeouts = &exchange.live.config.timeouts;
     let mut upstream = arrived.connection;
     let silence = Silence {

@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use tollring_config::{ServiceId, UpstreamTimeouts};
 use tollring_http1::{BodyDecoder, BodyFault, Framing, Version};
 
 use super::attempt::{PROBE, await_head, cause_of, send};
@@ -15,12 +16,13 @@ use super::refusal::Refusal;
 use super::relay::{Downlink, Ended};
 use super::route::Call;
 use super::settle::Bill;
+use super::turns::{Group, Turns};
+use super::visit::{Outcome, To, Visit, in_time};
 use super::{Exchange, Progress, compose, intake};
 use crate::live::Live;
 use crate::net::deadline::{Action, Cut};
 use crate::net::stream::Broken;
 use crate::net::{Buffer, ClientWatch, Instant, Reader, Writer, both};
-use crate::upstream::balance::{draw, place_at};
 use crate::upstream::connect::connect;
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};
 use crate::upstream::pool::Connection;
@@ -54,17 +56,11 @@ pub(super) async fn both_ways(
     let Call::Service(service) = call else {
         unreachable!("completions are read whole before they are held")
     };
-    let timeouts = live.config.services[service.index()].timeouts;
-    let mut connection = match begin(exchange, live, call).await {
-        Ok(connection) => connection,
-        Err(failure) => return Ended::Failed(failure),
+    let (mut connection, mut visit, timeouts) = match ready(exchange, live, *service).await {
+        Ok(ready) => ready,
+        Err(ended) => return ended,
     };
-    if intake::say_continue(exchange).await.is_err() {
-        return Ended::ClientGone {
-            output: 0,
-            bytes: 0,
-        };
-    }
+    let head_due = timeouts.total.map(|total| (exchange.facts.started, total));
     exchange.progress.uploading.set(true);
     let asked = Instant::now();
     let mut waited = std::time::Duration::ZERO;
@@ -81,6 +77,7 @@ pub(super) async fn both_ways(
         http11: exchange.facts.version == Version::Http11,
         chunked: exchange.intake.head.framing == Framing::Chunked,
         first_byte: timeouts.first_byte,
+        head_due,
         pace: Pace::new(&live.config),
         between_bytes: timeouts.between_bytes,
     };
@@ -112,7 +109,38 @@ pub(super) async fn both_ways(
         let now_ms = exchange.worker.deadlines.now_ms();
         exchange.worker.pools.keep(connection, now_ms);
     }
-    blame(uploaded, ended)
+    let ended = blame(uploaded, ended);
+    visit.ended(outcome(&ended, exchange.outlet.answer.status));
+    ended
+}
+
+/// What an upload and its answer say of the upstream.
+const fn outcome(ended: &Ended, status: u16) -> Outcome {
+    match ended {
+        Ended::Failed(failure) => Outcome::of(failure),
+        Ended::Refused(_) => Outcome::Unheld,
+        _ => Outcome::Answered(status),
+    }
+}
+
+/// Begins the call, and has the client send the rest of its body. What is left of the deadlines
+/// comes with it.
+async fn ready<'l>(
+    exchange: &mut Exchange<'_>,
+    live: &'l Live,
+    service: ServiceId,
+) -> Result<(Connection, Visit<'l>, UpstreamTimeouts), Ended> {
+    let begun = begin(exchange, live, service).await;
+    let (connection, visit) = begun.map_err(Ended::Failed)?;
+    if intake::say_continue(exchange).await.is_err() {
+        return Err(Ended::ClientGone {
+            output: 0,
+            bytes: 0,
+        });
+    }
+    let timeouts = live.config.services[service.index()].timeouts;
+    let timeouts = in_time(timeouts, exchange).map_err(Ended::Failed)?;
+    Ok((connection, visit, timeouts))
 }
 
 /// Notes whether the body was passed on to its end. The rest of one that nobody wants any more
@@ -159,41 +187,57 @@ fn failed(cause: Cause) -> Ended {
 }
 
 /// Connects to an upstream of the service and sends the head, and what has arrived of the body.
-async fn begin(
+async fn begin<'l>(
     exchange: &mut Exchange<'_>,
-    live: &Live,
-    call: &Call,
-) -> Result<Connection, AttemptFailure> {
-    let Call::Service(service) = call else {
-        unreachable!("completions are read whole before they are held")
-    };
-    let upstreams = live.upstreams(*service);
-    let timeouts = live.config.services[service.index()].timeouts;
-    let first = draw(upstreams.iter().map(|_| 1), &exchange.worker.dice);
-    let mut last = AttemptFailure::before_connection(Cause::NoAddress);
-    for turn in 0..upstreams.len() {
-        let Some(place) = place_at(turn, first, upstreams.len()) else {
-            break;
-        };
-        let upstream = &upstreams[place];
+    live: &'l Live,
+    service: ServiceId,
+) -> Result<(Connection, Visit<'l>), AttemptFailure> {
+    let worker = Rc::clone(exchange.worker);
+    let group = Group::Service(service);
+    let mut turns = Turns::begin(live, group, &worker);
+    let mut tried = turns.next_upstream(live, service, &worker);
+    let mut last = turns.nobody();
+    while let Some(place) = tried {
+        let upstream = &live.upstreams(service)[place];
         compose::service(exchange, upstream);
-        // A new connection: a kept one that has died cannot be replaced once the body moves.
-        match connect(exchange.worker, &upstream.origin, timeouts.connect, true).await {
-            Ok(mut connection) => {
+        let way = &upstream.way;
+        match reach(exchange, To { live, group, way }, turns.repeats()).await {
+            Ok((mut connection, visit)) => {
                 // What fails here is found when the answer is read.
-                let _ = send(exchange, &mut connection, timeouts.between_bytes).await;
-                return Ok(connection);
+                let limit = way.timeouts.between_bytes;
+                let _ = send(exchange, &mut connection, limit).await;
+                return Ok((connection, visit));
             }
             Err(failure) => {
-                exchange
-                    .worker
-                    .counters()
-                    .failed(failure.stage, failure.cause);
+                worker.counters().failed(failure.stage, failure.cause);
                 last = failure;
             }
         }
+        let stopped = matches!(last.cause, Cause::ClientGone | Cause::Stopped);
+        if stopped || !turns.again(live, (group, &upstream.way), (&last, false), &worker) {
+            break;
+        }
+        tried = turns.next_upstream(live, service, &worker);
     }
     Err(last)
+}
+
+/// Takes a place and a connection. A new one: a kept one that has died cannot be replaced once
+/// the body moves.
+async fn reach<'l>(
+    exchange: &Exchange<'_>,
+    to: To<'l>,
+    repeats: bool,
+) -> Result<(Connection, Visit<'l>), AttemptFailure> {
+    let way = to.way;
+    let mut visit = Visit::begin(exchange, to, repeats).await?;
+    let limits = (
+        in_time(way.timeouts, exchange)?.connect,
+        way.care.max_connections,
+    );
+    let connected = connect(exchange.worker, &way.origin, limits, true).await;
+    let connection = connected.inspect_err(|failure| visit.ended(Outcome::of(failure)))?;
+    Ok((connection, visit))
 }
 
 /// The way of a body from the client's connection to the upstream's.
@@ -211,8 +255,9 @@ struct Uplink<'a> {
     /// Whether the client knows interim answers.
     http11: bool,
     chunked: bool,
-    /// How long an answer may take once there is no more to be read.
+    /// How long an answer may take once there is no more to be read, and until when at most.
     first_byte: std::time::Duration,
+    head_due: Option<(Instant, std::time::Duration)>,
     /// How long each read from the client may take.
     pace: Pace,
     /// For one write to the upstream.
@@ -245,6 +290,14 @@ impl Uplink<'_> {
         hangups.watch(self.presence, &self.answering, probe, now_ms);
     }
 
+    fn until_head(&self) -> std::time::Duration {
+        let left = |(started, total): (Instant, std::time::Duration)| {
+            total.saturating_sub(started.elapsed())
+        };
+        let bound = self.head_due.map_or(self.first_byte, left);
+        self.first_byte.min(bound)
+    }
+
     async fn pass_on(&mut self) -> Result<(), UploadFailure> {
         while !self.decoder.is_done() {
             self.inbox.clear();
@@ -269,7 +322,7 @@ impl Uplink<'_> {
             self.progress.uploaded.set(uploaded);
             if !self.progress.answering.get() {
                 // An answer is not late while there is more to be read.
-                self.answering.arm(self.first_byte, Action::CloseBoth);
+                self.answering.arm(self.until_head(), Action::CloseBoth);
             }
             self.write(data, next, decoded.done)
                 .await

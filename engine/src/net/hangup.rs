@@ -58,7 +58,6 @@ impl ClientWatch {
     }
 
     /// What is known of the client.
-    #[cfg(test)]
     pub(crate) fn presence(&self) -> Presence {
         self.presence.get()
     }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -27,6 +28,8 @@ pub(crate) enum Letter {
     Cut,
     /// Leave at once.
     Stop,
+    /// Places were granted to requests that wait here; see [`Mailbox::nudge`].
+    Places,
 }
 
 /// The sending end; any thread may have one.
@@ -37,6 +40,8 @@ pub(crate) struct Mailbox {
 
 struct Shared {
     letters: ArrayQueue<Letter>,
+    /// Whether places were granted; not a letter, so that however many are, the box has room.
+    nudged: AtomicBool,
     bell: Bell,
 }
 
@@ -46,6 +51,7 @@ impl Mailbox {
         Ok(Self {
             shared: Arc::new(Shared {
                 letters: ArrayQueue::new(MAIL_MAX),
+                nudged: AtomicBool::new(false),
                 bell: Bell::new()?,
             }),
         })
@@ -56,6 +62,13 @@ impl Mailbox {
         let kept = self.shared.letters.push(letter).is_ok();
         self.shared.bell.ring();
         kept
+    }
+
+    /// Tells the worker to look at the places it was granted; rings once until it does.
+    pub(crate) fn nudge(&self) {
+        if !self.shared.nudged.swap(true, Ordering::AcqRel) {
+            self.shared.bell.ring();
+        }
     }
 
     /// The receiving end, for the worker's own thread.
@@ -79,6 +92,9 @@ impl Letters {
         loop {
             if let Some(letter) = self.shared.letters.pop() {
                 return Ok(letter);
+            }
+            if self.shared.nudged.swap(false, Ordering::AcqRel) {
+                return Ok(Letter::Places);
             }
             self.listening.heard().await?;
         }

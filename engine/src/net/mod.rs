@@ -32,7 +32,7 @@ pub(crate) mod task;
 
 pub(crate) use buffer::{Buffer, Buffers};
 pub(crate) use deadline::{Deadlines, Watch};
-pub(crate) use hangup::{ClientWatch, Hangups};
+pub(crate) use hangup::{ClientWatch, Hangups, Presence};
 pub use listener::Inherited;
 pub(crate) use listener::Listener;
 pub(crate) use mailbox::Mailbox;

@@ -22,6 +22,7 @@ use crate::net::mailbox::Letter;
 use crate::net::simulated::{Chance, Owner, World, sleep};
 use crate::net::{Listener, Mailbox};
 use crate::tls::{self, Keys};
+use crate::upstream::lane::Lanes;
 use crate::upstream::origin::Origins;
 use crate::worker::{self, Worker};
 
@@ -54,7 +55,6 @@ pub(super) struct Stage {
     origins: Origins,
     shared: Arc<Shared>,
     workers: Vec<Rc<Worker>>,
-    mailboxes: Vec<Mailbox>,
     /// Tasks that are there before the first client.
     standing: usize,
     clients: Rc<Cell<usize>>,
@@ -73,14 +73,16 @@ impl Stage {
         let now = UnixMillis(world.wall_ms());
         let keys = tls::keys::tickets().and_then(|tickets| Keys::read(&config, &tickets));
         let keys = keys.unwrap_or_else(|fault| panic!("a plan names no certificate: {fault}"));
-        let live = Live::build(config, &ledger, &origins, keys, now);
         let workers = usize::from(plan.workers);
-        let shared = Arc::new(Shared::new(live, workers, workers, &BUDGET));
+        let lanes = Lanes::new(workers);
+        let live = Live::build(config, &ledger, (&origins, &lanes), keys, now);
+        let mailbox = |_| Mailbox::new().expect("a simulated bell can always be had");
+        let mailboxes: Box<[Mailbox]> = (0..workers).map(mailbox).collect();
+        let shared = Arc::new(Shared::new(live, mailboxes, workers, &BUDGET));
         let mut stage = Self {
             world: Rc::clone(world),
             book: Rc::default(),
             workers: Vec::new(),
-            mailboxes: Vec::new(),
             standing: 0,
             clients: Rc::default(),
             turns: 0,
@@ -101,10 +103,9 @@ impl Stage {
     fn open(&mut self) {
         for index in 0..self.plan.workers {
             let worker = Worker::new(WorkerSlot(index), Arc::clone(&self.shared));
-            let mailbox = Mailbox::new().expect("a simulated bell can always be had");
+            let mailbox = self.shared.mailboxes[usize::from(index)].clone();
             let listener = Listener::at(gateway_door(index));
             self.workers.push(Rc::clone(&worker));
-            self.mailboxes.push(mailbox.clone());
             self.world.spawn(async move {
                 let ended = worker::live(worker, vec![listener], &mailbox).await;
                 ended.expect("a simulated mailbox can always be opened");
@@ -172,7 +173,7 @@ impl Stage {
     }
 
     fn tell_at(&self, at_ms: u64, letter: Letter) {
-        let mailboxes = self.mailboxes.clone();
+        let mailboxes = self.shared.mailboxes.clone();
         self.world.after(at_ms * 1_000, move |world| {
             world.note(|| format!("the workers are told: {letter:?}"));
             for mailbox in &mailboxes {

@@ -1,8 +1,10 @@
 //! In which order the targets of a model, or the upstreams of a service, are tried.
 //!
-//! The first is drawn by weight, so that traffic spreads as the operator wrote it;
-//! the others follow by weight, and after them the targets of the fallback models
-//! in the order they were written. No state but a generator of numbers.
+//! Drawn by weight, so that traffic spreads as the operator wrote it, or the less loaded
+//! of two that were drawn so. Whoever has failed is left out of the next draw. No state but
+//! a generator of numbers: who stands how, and what is loaded, is told.
+
+use tollring_config::Balance;
 
 /// A small generator of numbers for spreading load; not for secrets.
 #[derive(Debug)]
@@ -48,18 +50,44 @@ pub(crate) fn draw(weights: impl Iterator<Item = u32> + Clone, dice: &Dice) -> u
     0
 }
 
-/// The place tried at a turn, when `first` was drawn from `count`: the first, then the
-/// others as they are written.
-pub(crate) fn place_at(turn: usize, first: usize, count: usize) -> Option<usize> {
-    if turn >= count {
-        None
-    } else if turn == 0 {
-        Some(first)
-    } else if turn <= first {
-        Some(turn - 1)
-    } else {
-        Some(turn)
+/// What a choice by load wants to know of a member.
+pub(crate) trait Load {
+    /// Requests under way there.
+    fn in_flight(&self, place: usize) -> u64;
+    /// What it costs to ask it; see [`super::ewma::cost`].
+    fn cost(&self, place: usize, weight: u32) -> f64;
+}
+
+/// The place of a member to ask, by its weight among `weights`, where 0 is not asked at all;
+/// `None` when nobody is. The weights are used up.
+///
+/// By load, two are drawn and the less loaded one is taken ("the power of two choices"): nearly
+/// as good as the least loaded of all, without everyone running to the same one at once.
+pub(crate) fn pick(
+    balance: Balance,
+    weights: &mut [u32],
+    load: &impl Load,
+    dice: &Dice,
+) -> Option<usize> {
+    let first = draw(weights.iter().copied(), dice);
+    let weight = *weights.get(first).filter(|weight| **weight > 0)?;
+    if balance == Balance::Weighted {
+        return Some(first);
     }
+    weights[first] = 0;
+    let second = draw(weights.iter().copied(), dice);
+    let other = weights[second];
+    if other == 0 {
+        return Some(first);
+    }
+    // Where both are alike the first stays, which was drawn by weight.
+    let better = if balance == Balance::LeastRequest {
+        let ahead = u128::from(load.in_flight(first)) * u128::from(other);
+        u128::from(load.in_flight(second)) * u128::from(weight) < ahead
+    } else {
+        load.cost(second, other) < load.cost(first, weight)
+    };
+    Some(if better { second } else { first })
 }
 
 #[cfg(test)]
@@ -83,14 +111,73 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_target_is_tried_once() {
-        for first in 0..4 {
-            let mut tried: Vec<usize> =
-                (0..5).filter_map(|turn| place_at(turn, first, 4)).collect();
-            assert_eq!(tried[0], first);
-            tried.sort_unstable();
-            assert_eq!(tried, [0, 1, 2, 3]);
+    /// Loads by place: requests under way, and microseconds.
+    struct Told<'a>(&'a [(u64, u64)]);
+
+    impl Load for Told<'_> {
+        fn in_flight(&self, place: usize) -> u64 {
+            self.0[place].0
         }
+
+        #[allow(clippy::cast_precision_loss)] // small numbers
+        fn cost(&self, place: usize, weight: u32) -> f64 {
+            super::super::ewma::cost(self.0[place].1 as f64, self.0[place].0, weight)
+        }
+    }
+
+    /// How often each is picked of a thousand times.
+    fn picked<const N: usize>(
+        balance: Balance,
+        weights: [u32; N],
+        loads: [(u64, u64); N],
+    ) -> [u32; N] {
+        let dice = Dice::new(7);
+        let mut picked = [0; N];
+        for _ in 0..1_000 {
+            let place = pick(balance, &mut weights.clone(), &Told(&loads), &dice);
+            picked[place.expect("somebody may be asked")] += 1;
+        }
+        picked
+    }
+
+    #[test]
+    fn whoever_has_no_weight_is_not_asked() {
+        let balances = [Balance::Weighted, Balance::LeastRequest, Balance::PeakEwma];
+        for balance in balances {
+            assert_eq!(pick(balance, &mut [0, 0], &Told(&[]), &Dice::new(1)), None);
+            assert_eq!(pick(balance, &mut [], &Told(&[]), &Dice::new(1)), None);
+            let loads = [(0, 1), (99, 99), (0, 1)];
+            assert_eq!(picked(balance, [0, 1, 0], loads), [0, 1_000, 0]);
+        }
+    }
+
+    #[test]
+    fn of_two_the_less_loaded_is_asked_and_of_many_never_the_most_loaded() {
+        let two = picked(Balance::LeastRequest, [1, 1], [(3, 0), (2, 0)]);
+        assert_eq!(two, [0, 1_000]);
+        let loads = [(9, 0), (5, 0), (1, 0)];
+        let three = picked(Balance::LeastRequest, [1, 1, 1], loads);
+        assert_eq!(three[0], 0);
+        assert!(three[2] > three[1] && three[1] > 200, "{three:?}");
+    }
+
+    #[test]
+    fn a_weight_is_a_share_of_what_is_under_way() {
+        // Three times the weight may have three times as many under way.
+        let loaded = picked(Balance::LeastRequest, [3, 1], [(7, 0), (2, 0)]);
+        assert_eq!(loaded, [0, 1_000]);
+        let loaded = picked(Balance::LeastRequest, [3, 1], [(5, 0), (2, 0)]);
+        assert_eq!(loaded, [1_000, 0]);
+        // Where nothing is under way, it is a share of the draws.
+        let idle = picked(Balance::LeastRequest, [3, 1], [(0, 0), (0, 0)]);
+        assert!((700..800).contains(&idle[0]), "{idle:?}");
+    }
+
+    #[test]
+    fn a_slow_one_is_left_until_the_quick_ones_have_more_ahead() {
+        let quick = picked(Balance::PeakEwma, [1, 1], [(0, 50_000), (3, 10_000)]);
+        assert_eq!(quick, [0, 1_000]);
+        let busy = picked(Balance::PeakEwma, [1, 1], [(0, 50_000), (5, 10_000)]);
+        assert_eq!(busy, [1_000, 0]);
     }
 }

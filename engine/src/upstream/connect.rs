@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::failure::{AttemptFailure, Cause};
 use super::origin::Origin;
 use super::pool::Connection;
+use super::slots;
 use crate::net::stream::{self, Broken};
 use crate::net::{Stream, Unshaken};
 use crate::tls::session::Session;
@@ -46,35 +47,40 @@ fn untrusted(origin: &Origin, fault: &rustls::Error) -> Cause {
     Cause::Untrusted
 }
 
-/// A connection to send one request on. `fresh` asks for a new one, after a kept one turned
-/// out to be dead: its companions are likely to be dead too.
+/// A connection to send one request on, within `max` to its origin. `fresh` asks for a new one,
+/// after a kept one turned out to be dead: its companions are likely to be dead too.
 pub(crate) async fn connect(
     worker: &Worker,
     origin: &Arc<Origin>,
-    limit: Duration,
+    (limit, max): (Duration, Option<u32>),
     fresh: bool,
 ) -> Result<Connection, AttemptFailure> {
     if !fresh && let Some(kept) = worker.pools.take(origin) {
         return Ok(kept);
     }
+    let slot = slots::take(origin, max, limit)
+        .await
+        .map_err(AttemptFailure::before_connection)?;
     let mut cause = Cause::NoAddress;
     for _ in 0..origin.addresses_len().min(ADDRESSES_TRIED_MAX) {
-        let Some(address) = origin.address() else {
+        let Some(address) = origin.address(worker.clock_ms()) else {
             break;
         };
         // Boxed: a timer takes a kilobyte, which every exchange would carry for what is rare.
         match Box::pin(stream::connect(address, limit, &worker.deadlines)).await {
             Ok(stream) => {
+                origin.note(address, true, worker.clock_ms());
                 let acknowledged = stream.acknowledged().unwrap_or(0);
                 match secured(worker, origin, stream, limit).await {
                     Ok(stream) => {
                         let index = worker.index();
-                        return Ok(Connection::new(stream, acknowledged, origin, index));
+                        return Ok(Connection::new(stream, acknowledged, (origin, slot), index));
                     }
                     Err(why) => cause = why,
                 }
             }
             Err(fault) => {
+                origin.note(address, false, worker.clock_ms());
                 tracing::debug!(origin = %origin.name, %address, %fault, "connect failed");
                 cause = match fault.kind() {
                     io::ErrorKind::TimedOut => Cause::TimedOut,

@@ -52,13 +52,17 @@ pub enum Cause {
     ClientGone,
     /// The gateway was told to stop, and its drain limit passed.
     Stopped,
+    /// Every place or connection there may be was taken, for as long as a request may wait.
+    Full,
+    /// Too much of what was asked there failed, and it is left alone.
+    Open,
     /// The provider answered that it would not do it: no key, no money, too much at once.
     Declined,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::NoAddress,
         Self::Unreachable,
         Self::TimedOut,
@@ -68,6 +72,8 @@ impl Cause {
         Self::Malformed,
         Self::ClientGone,
         Self::Stopped,
+        Self::Full,
+        Self::Open,
         Self::Declined,
     ];
 
@@ -83,6 +89,8 @@ impl Cause {
             Self::Malformed => "malformed",
             Self::ClientGone => "client_gone",
             Self::Stopped => "stopped",
+            Self::Full => "full",
+            Self::Open => "open",
             Self::Declined => "declined",
         }
     }

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -17,6 +16,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tollring_config::{BaseUrl, UpstreamTls};
 
+use super::addresses::Addresses;
+use super::slots::Slots;
 use crate::counters::Counter;
 use crate::tls::Keys;
 
@@ -34,11 +35,11 @@ pub struct Origin {
     pub name: Box<str>,
     host: Box<str>,
     port: u16,
-    addresses: ArcSwap<Vec<SocketAddr>>,
+    addresses: ArcSwap<Addresses>,
     /// How it is reached by TLS; absent: in the clear. Of the latest snapshot: what a renewed
     /// file says counts at once.
     pub(crate) secure: ArcSwapOption<Secure>,
-    next: AtomicUsize,
+    pub(crate) slots: CachePadded<Slots>,
     /// What each worker counts of its connections here.
     pub pools: Box<[CachePadded<PoolCounters>]>,
 }
@@ -58,19 +59,23 @@ pub struct PoolCounters {
 
 impl Origin {
     /// The address to try next, in turn; `None` while the name has none.
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
-        let addresses = self.addresses.load();
-        // A name with one address is the rule, and needs no turn that workers share.
-        match addresses.as_slice() {
-            [] => None,
-            [only] => Some(*only),
-            many => Some(many[self.next.fetch_add(1, Ordering::Relaxed) % many.len()]),
-        }
+    pub(crate) fn address(&self, now_ms: u64) -> Option<SocketAddr> {
+        self.addresses.load().next(now_ms)
+    }
+
+    /// Whether a connection to an address could be made.
+    pub(crate) fn note(&self, address: SocketAddr, connected: bool, now_ms: u64) {
+        self.addresses.load().note(address, connected, now_ms);
+    }
+
+    /// Every address, for whoever looks at all of them.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.load().list().to_vec()
     }
 
     /// How many addresses there are to try.
     pub(crate) fn addresses_len(&self) -> usize {
-        self.addresses.load().len()
+        self.addresses.load().list().len()
     }
 
     /// Asks the system's resolver. Blocks; never called by a worker.
@@ -86,8 +91,10 @@ impl Origin {
                 "the name has no address",
             ));
         }
-        if **self.addresses.load() != found {
-            self.addresses.store(Arc::new(found));
+        let before = self.addresses.load();
+        if before.list() != found {
+            self.addresses
+                .store(Arc::new(Addresses::new(found, &before)));
         }
         Ok(())
     }
@@ -191,7 +198,7 @@ impl Origins {
             port,
             addresses: ArcSwap::default(),
             secure: ArcSwapOption::default(),
-            next: AtomicUsize::new(0),
+            slots: CachePadded::default(),
             pools: (0..self.workers).map(|_| CachePadded::default()).collect(),
         });
         known.list.push(Arc::clone(&origin));
@@ -258,17 +265,18 @@ mod tests {
     #[test]
     fn a_literal_address_is_its_own_answer() {
         let origin = find(&Origins::new(1), &url("::1", 8080));
-        assert_eq!(origin.address(), Some("[::1]:8080".parse().unwrap()));
+        assert_eq!(origin.address(0), Some("[::1]:8080".parse().unwrap()));
         assert_eq!(&*origin.name, "[::1]:8080");
     }
 
     #[test]
     fn a_name_that_fails_to_resolve_keeps_what_it_had() {
         let origin = find(&Origins::new(1), &url("does-not-exist.invalid", 80));
-        assert_eq!(origin.address(), None);
+        assert_eq!(origin.address(0), None);
         let good: SocketAddr = "127.0.0.1:80".parse().unwrap();
-        origin.addresses.store(Arc::new(vec![good]));
+        let known = Addresses::new(vec![good], &Addresses::default());
+        origin.addresses.store(Arc::new(known));
         assert!(origin.resolve().is_err());
-        assert_eq!(origin.address(), Some(good));
+        assert_eq!(origin.address(0), Some(good));
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::origin::Origin;
+use super::slots::Slot;
 use crate::net::{Stream, poll_now};
 
 /// Connections kept for one origin by one worker.
@@ -27,6 +28,7 @@ pub(crate) struct Connection {
     pub(crate) acknowledged_at_start: u64,
     worker: usize,
     idle_since_ms: u64,
+    _slot: Slot,
 }
 
 impl Connection {
@@ -35,7 +37,7 @@ impl Connection {
     pub(crate) fn new(
         stream: Stream,
         acknowledged_at_start: u64,
-        origin: &Arc<Origin>,
+        (origin, slot): (&Arc<Origin>, Slot),
         worker: usize,
     ) -> Self {
         let counters = &origin.pools[worker];
@@ -49,6 +51,7 @@ impl Connection {
             acknowledged_at_start,
             worker,
             idle_since_ms: 0,
+            _slot: slot,
         }
     }
 
@@ -104,7 +107,7 @@ impl Pools {
     /// Keeps a connection whose last answer ended in order; beyond the bound it is closed.
     pub(crate) fn keep(&self, mut connection: Connection, now_ms: u64) {
         // A deadline may pass in the very turn in which the answer ends.
-        if connection.stream.cut().is_some() {
+        if connection.stream.cut().is_some() || connection.origin.slots.is_wanted() {
             return;
         }
         let mut idle = self.idle.borrow_mut();
@@ -137,7 +140,8 @@ impl Pools {
             let mut seen = polled.iter();
             connections.retain(|connection| {
                 let quiet = seen.next().is_some_and(|seen| seen.revents == 0);
-                let young = now_ms.saturating_sub(connection.idle_since_ms) < IDLE_MS;
+                let young = now_ms.saturating_sub(connection.idle_since_ms) < IDLE_MS
+                    && !connection.origin.slots.is_wanted();
                 if !(quiet && young) {
                     connection.origin.pools[connection.worker].idle.sub(1);
                 }

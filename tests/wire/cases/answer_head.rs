@@ -6,6 +6,10 @@ use crate::wire::case::{Act, Allowed, Check, Ends, Group, NEXT, Piece, Play, Scr
 
 const ASKED: &[u8] = b"GET /case HTTP/1.1\r\nHost: a\r\n\r\n";
 
+/// What may not be repeated (RFC 9110 §9.2.2): a GET may be asked again elsewhere before anything
+/// of an answer came.
+const ASKED_ONCE: &[u8] = b"POST /case HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+
 /// Status lines.
 const fn lines(
     rfc: &'static str,
@@ -147,7 +151,6 @@ pub const GROUPS: &[Group] = &[
         ends: Ends::Closed,
         allowed: Allowed::BadGateway,
         rows: &[
-            ("nothing", b""),
             ("a page without a head", b"<html>hello</html>\r\n"),
             ("garbage", b"\xff\xfe\0\x01garbage\r\n\r\n"),
             ("an SSH banner", b"SSH-2.0-OpenSSH_9.2p1\r\n"),
@@ -166,8 +169,17 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group::Answers {
+        rfc: "RFC 9112 §2.3",
+        asked: ASKED_ONCE,
+        before: b"",
+        after: b"",
+        ends: Ends::Closed,
+        allowed: Allowed::BadGateway,
+        rows: &[("nothing", b"")],
+    },
+    Group::Answers {
         rfc: "RFC 9112 §9.5",
-        asked: ASKED,
+        asked: ASKED_ONCE,
         before: b"",
         after: b"",
         ends: Ends::Reset,
