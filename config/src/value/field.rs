@@ -33,6 +33,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("upgrade", "remove it, or set `websocket = true`"),
     ("expect", CONNECTION),
     ("via", OURS),
+    ("date", OURS),
     ("x-request-id", OURS),
     ("request-id", OURS),
     ("x-upstream-request-id", OURS),
