@@ -17,8 +17,12 @@ const SEEDS: u64 = 200;
 /// Lines of a trace that are shown, the last ones.
 const TRACE_LINES: usize = 400;
 
-/// Seeds in which something was wrong once.
-const PINNED: [u64; 0] = [];
+/// Seeds in which something was wrong once, for as long as worlds are drawn as they are now;
+/// whoever changes that undoes the repair, and looks for seeds that find it again.
+///
+/// - A request went to its provider twice: its deadline had passed while a kept connection took
+///   nothing, and was taken for the provider's close (`Stream::cut` in `attempt.rs`).
+const PINNED: [u64; 3] = [1428, 1441, 2024];
 
 fn number(name: &str) -> Option<u64> {
     let value = env::var(name).ok()?;

@@ -156,7 +156,7 @@ impl Hangups {
     }
 
     /// Exchanges that wait at this moment, or did a tick ago.
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "simulation")))]
     pub(crate) fn listed(&self) -> usize {
         self.waiting.borrow().len()
     }

@@ -128,6 +128,8 @@ pub(super) struct Transcript {
     pub(super) mannerly: bool,
     /// Whether it stopped sending before its answers came.
     pub(super) half_closed: bool,
+    /// How long the client rested before each request.
+    pub(super) rested_us: Vec<u64>,
     /// When each answer was whole.
     pub(super) answered_us: Vec<u64>,
     pub(super) ended_us: u64,

@@ -67,6 +67,7 @@ impl Client {
             parting: Parting::Left,
             mannerly: matches!(self.manner, Manner::Plain),
             half_closed: self.manner == Manner::HalfCloses,
+            rested_us: Vec::new(),
             answered_us: Vec::new(),
             ended_us: 0,
         };
@@ -99,8 +100,10 @@ impl Client {
             Manner::VanishesSending(bytes) => bytes,
             _ => usize::MAX,
         };
+        let mut rested_us = 0;
         for number in self.asks.clone() {
             transcript.asked.push(number);
+            transcript.rested_us.push(rested_us);
             if !self.send(wire, number, &mut left).await {
                 if left == 0 {
                     return Parting::Left;
@@ -114,8 +117,8 @@ impl Client {
             }
             // Sometimes until the gateway has parked the connection, sometimes until it closes it.
             let pause_us_max = *self.chance.pick(&[1, 1, 10_000, 1_500_000, 6_000_000]);
-            let pause_us = self.chance.below(pause_us_max);
-            sleep(Duration::from_micros(pause_us)).await;
+            rested_us = self.chance.below(pause_us_max);
+            sleep(Duration::from_micros(rested_us)).await;
         }
         Parting::Left
     }
@@ -166,7 +169,7 @@ impl Client {
 
     /// Listens until so many answers are whole, or it is over.
     async fn hear(
-        &mut self,
+        &self,
         wire: &Wire,
         transcript: &mut Transcript,
         wanted: usize,
@@ -193,7 +196,7 @@ impl Client {
         }
     }
 
-    async fn hear_all(&mut self, wire: &Wire, transcript: &mut Transcript) -> Parting {
+    async fn hear_all(&self, wire: &Wire, transcript: &mut Transcript) -> Parting {
         let parting = self.hear(wire, transcript, usize::MAX).await;
         parting.unwrap_or(Parting::Left)
     }

@@ -85,7 +85,10 @@ impl Plan {
             tells_acknowledged: !chance.one_in(10),
         };
         let count = 1 + chance.place(REQUESTS_MAX);
-        let asks = (0..count).map(|number| ask(chance, number)).collect();
+        // In some worlds every other prompt is longer than what is sent at once.
+        let long_one_in = *chance.pick(&[10, 10, 10, 2]);
+        let asks = (0..count).map(|number| ask(chance, number, long_one_in));
+        let asks = asks.collect();
         let dark = |chance: &mut Chance| match stormy(chance, 1) {
             0 => Vec::new(),
             _ => vec![*chance.pick(&["p0", "p1", "p2", "u0", "u1"])],
@@ -179,12 +182,12 @@ fn file(chance: &mut Chance, calm: bool) -> String {
 }
 
 /// One request.
-fn ask(chance: &mut Chance, number: usize) -> Ask {
+fn ask(chance: &mut Chance, number: usize, long_one_in: u64) -> Ask {
     match chance.below(16) {
-        0..=4 => completion(chance, number, Kind::Unary),
+        0..=4 => completion(chance, (number, Kind::Unary), long_one_in),
         5..=9 => {
             let usage = chance.one_in(2);
-            completion(chance, number, Kind::Stream { usage })
+            completion(chance, (number, Kind::Stream { usage }), long_one_in)
         }
         10..=13 => call(chance, number),
         14 => own(chance, number),
@@ -192,12 +195,12 @@ fn ask(chance: &mut Chance, number: usize) -> Ask {
     }
 }
 
-fn completion(chance: &mut Chance, number: usize, kind: Kind) -> Ask {
+fn completion(chance: &mut Chance, (number, kind): (usize, Kind), long_one_in: u64) -> Ask {
     // Short ones as a rule; some are longer than a block, and some than what is sent at once.
-    let padding = match chance.below(10) {
-        0 => chance.between(10_000, 40_000),
-        1 => chance.between(64_000, 140_000),
-        _ => chance.below(400),
+    let padding = match (chance.one_in(long_one_in), chance.below(10)) {
+        (true, _) => chance.between(64_000, 140_000),
+        (false, 0) => chance.between(10_000, 40_000),
+        (false, _) => chance.below(400),
     };
     let padding = "x ".repeat(usize::try_from(padding / 2).unwrap_or(0));
     let more = match kind {

@@ -295,7 +295,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nName : x\r\n\r\n",
             "HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
             "HTTP/1.1 600 OK\r\n\r\n",
-            "HTTP/1.1 204 No Content\r\n\r\nmore",
+            "HTTP/1.1 204 No Content\r\n\r\nmore\r\n\r\n",
         ] {
             assert!(
                 answers(text.as_bytes(), &[false], true).is_err(),

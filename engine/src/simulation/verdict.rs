@@ -15,6 +15,10 @@ use tollring_ledger::UnixMillis;
 /// Nano-USD per token of the models asked for, in and out; the fallback costs twice that.
 const PRICES: (u64, u64) = (1_000, 2_000);
 
+/// How long a client may rest and still find its connection: the plan's `idle`, less what a request
+/// may take to arrive.
+const KEPT_US: u64 = 3_500_000;
+
 /// What one request cost in its own key's buckets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Cost {
@@ -62,7 +66,7 @@ impl Verdict<'_> {
         if transcript.parting == Parting::Forsaken && self.plan.weather.silence_one_in == 0 {
             return Err("waited in vain".to_owned());
         }
-        let mut closes = false;
+        let (mut closes, mut ends) = (false, false);
         for (place, &number) in transcript.asked.iter().enumerate() {
             let entry = &entries[number];
             let answer = answers.get(place);
@@ -77,7 +81,7 @@ impl Verdict<'_> {
             };
             let told = |fault| format!("n{number}, told {:?}: {fault}", summary(answer));
             heard.judge().map_err(told)?;
-            self.liveness(&heard, closes).map_err(told)?;
+            self.liveness(&heard, place, closes || ends).map_err(told)?;
             let cost = self.cost(number);
             let charged = |fault| {
                 format!(
@@ -86,6 +90,8 @@ impl Verdict<'_> {
                 )
             };
             self.money(&heard, cost).map_err(charged)?;
+            // An answer that broke off ends the connection without having said so.
+            ends |= heard.visit().is_some_and(|visit| !visit.good);
             closes |= answer.is_none_or(|answer| {
                 answer.head.field("connection") == Some("close") || !answer.body.whole
             });
@@ -93,9 +99,14 @@ impl Verdict<'_> {
         Ok(())
     }
 
-    /// Where nothing goes wrong, whoever asks well is answered well.
-    fn liveness(&self, heard: &Heard<'_>, closed: bool) -> Result<(), String> {
+    /// Where nothing goes wrong, whoever asks is answered, and well if its provider did well.
+    fn liveness(&self, heard: &Heard<'_>, place: usize, closed: bool) -> Result<(), String> {
         let due = self.plan.calm && heard.transcript.mannerly && !closed;
+        let rested_us = heard.transcript.rested_us.get(place);
+        let in_time = rested_us.is_some_and(|&rested_us| rested_us < KEPT_US);
+        if due && in_time && heard.answer.is_none() {
+            return Err("although it was not late".to_owned());
+        }
         let Some(visit) = heard.entry.visits.last().filter(|_| due) else {
             return Ok(());
         };

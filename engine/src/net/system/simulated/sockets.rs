@@ -1,4 +1,7 @@
-//! The seam over a simulated world: the same names as over the kernel.
+//! The seam over a simulated world: the same names as over the kernel, and for the same
+//! callers, who have halves to themselves even where a simulated one could be shared.
+
+#![allow(clippy::needless_pass_by_ref_mut)]
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -68,28 +71,30 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<Socket> {
     let latency_us = world.net.borrow().weather.latency_us_max.max(20);
     let takes_us = world.draw(|chance| chance.between(20, 2 * latency_us));
     sleep(Duration::from_micros(takes_us)).await;
+    match reach(&world, address) {
+        Some(reached) => reached,
+        None => std::future::pending().await,
+    }
+}
+
+/// What became of a connect; `None` where nobody ever answers.
+fn reach(world: &Rc<World>, address: SocketAddr) -> Option<io::Result<Socket>> {
+    let fault = |number| Some(Err(io::Error::from_raw_os_error(number)));
     let mut net = world.net.borrow_mut();
     let exhausted = net.weather.exhausted_one_in;
     if exhausted > 0 && world.draw(|chance| chance.one_in(exhausted)) {
-        return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        return fault(libc::EMFILE);
     }
     match net.doors.get(&address) {
-        None => return Err(io::Error::from_raw_os_error(libc::ECONNREFUSED)),
-        Some(door) if door.silent => {
-            drop(net);
-            return std::future::pending().await;
-        }
+        None => return fault(libc::ECONNREFUSED),
+        Some(door) if door.silent => return None,
         Some(_) => {}
     }
     let joined = world.draw(|chance| net.join(Owner::Gateway, Owner::Outside, chance));
     world.note(|| format!("{} connects to {address} ({})", joined.0, joined.1));
-    // The segment that opens a connection is acknowledged like a byte.
-    if let Some(end) = net.ends.get_mut(&joined.0) {
-        end.acknowledged = 0;
-    }
     knock(net.doors.get_mut(&address), joined.1);
     drop(net);
-    Ok(Socket::new(&world, joined.0))
+    Some(Ok(Socket::new(world, joined.0)))
 }
 
 /// Leaves a connection at a door.
@@ -334,7 +339,8 @@ pub(crate) fn poll_now(polled: &mut [libc::pollfd]) -> bool {
     news
 }
 
-/// What the peer's system has acknowledged, the segment that opened the connection included.
+/// What the peer's system has acknowledged; the segment that opens a connection is acknowledged
+/// like a byte.
 pub(crate) fn acknowledged(fd: RawFd) -> Option<u64> {
     let world = World::current();
     let net = world.net.borrow();

@@ -258,7 +258,7 @@ impl World {
             let said = !end.outbox.is_empty();
             end.outbox.clear();
             end.fin_delivered |= end.write_shut;
-            if !(end.closed && !said) {
+            if !end.closed || said {
                 net.ends.insert(fd, end);
             }
             drop(net);

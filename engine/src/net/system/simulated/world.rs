@@ -26,7 +26,8 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
 }
 
-type Task = Pin<Box<dyn Future<Output = ()>>>;
+/// A task, and how it is woken.
+type Task = (Pin<Box<dyn Future<Output = ()>>>, Arc<Notice>);
 type Event = Box<dyn FnOnce(&Rc<World>)>;
 
 /// Everything there is.
@@ -34,7 +35,7 @@ pub(crate) struct World {
     now_us: Cell<u64>,
     wall_ms: Cell<i64>,
     chance: RefCell<Chance>,
-    tasks: RefCell<Vec<Option<(Task, Arc<Notice>)>>>,
+    tasks: RefCell<Vec<Option<Task>>>,
     living: Cell<usize>,
     ready: Arc<Mutex<Vec<usize>>>,
     /// By time, and among equals by age.
