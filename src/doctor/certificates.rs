@@ -14,9 +14,10 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// ninety days, so one this close was not renewed.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// Looks at every certificate of the data port.
+/// Looks at every certificate of the data port, and at the admin port's.
 pub(super) fn look(site: &Snapshot) -> Vec<Finding> {
-    let files = site.server.tls.iter().flat_map(|tls| &tls.certificates);
+    let data = site.server.tls.iter().flat_map(|tls| &tls.certificates);
+    let files = data.chain(&site.admin.tls);
     let findings = files.map(|files| {
         let path = files.certificate.display();
         match tls::shown(files) {
