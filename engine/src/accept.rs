@@ -21,8 +21,9 @@ use crate::connection::{self, Crowded};
 use crate::greeting::{self, Newcomer};
 use crate::net::listener::Spare;
 use crate::net::task::either;
-use crate::net::{Listener, Stream, sleep};
+use crate::net::{Arrival, Listener, Mailbox, Stream, sleep};
 use crate::pressure::Pressure;
+use crate::spread;
 use crate::worker::Worker;
 
 /// How long accepting rests when there is no room: long enough that nothing spins, short enough
@@ -207,9 +208,7 @@ pub(crate) async fn attend(worker: Rc<Worker>, listener: Listener) {
     // last of them the kernel refuses.
     while doorway.stance.get() == Stance::Emptying && !listener.is_kept() {
         match listener.take() {
-            Ok(Some((socket, peer))) => {
-                welcome(&worker, Stream::new(socket, &worker.deadlines), peer);
-            }
+            Ok(Some((arrival, peer))) => begin(&worker, arrival, peer),
             _ => break,
         }
     }
@@ -233,9 +232,7 @@ fn take_some(worker: &Rc<Worker>, listener: &Listener) -> Pace {
                 doorway.goes_on();
                 return Pace::Wait;
             }
-            Ok(Some((socket, peer))) => {
-                welcome(worker, Stream::new(socket, &worker.deadlines), peer);
-            }
+            Ok(Some((arrival, peer))) => share(worker, arrival, peer),
             Err(fault) if is_exhaustion(&fault) => {
                 doorway.rests("out of descriptors or memory");
                 turn_away_by_spare(worker, listener);
@@ -253,6 +250,35 @@ fn take_some(worker: &Rc<Worker>, listener: &Listener) -> Pace {
         Pace::Rest
     } else {
         Pace::Wait
+    }
+}
+
+/// Begins with a client, or passes it on to a worker that has clearly fewer.
+fn share(worker: &Rc<Worker>, arrival: Arrival, peer: SocketAddr) {
+    let Some(place) = spread::elsewhere(worker) else {
+        return begin(worker, arrival, peer);
+    };
+    let shared = worker.shared();
+    shared.on_the_way.leaves_for(place);
+    if let Err((arrival, peer)) = shared.mailboxes[place].pass_on(arrival, peer) {
+        shared.on_the_way.arrived(place);
+        begin(worker, arrival, peer);
+    }
+}
+
+/// Takes in the clients that other workers have passed on.
+pub(crate) fn receive(worker: &Rc<Worker>, mailbox: &Mailbox) {
+    while let Some((arrival, peer)) = mailbox.next_client() {
+        begin(worker, arrival, peer);
+        worker.shared().on_the_way.arrived(worker.index());
+    }
+}
+
+fn begin(worker: &Rc<Worker>, arrival: Arrival, peer: SocketAddr) {
+    match Stream::begin(arrival, &worker.deadlines) {
+        Ok(stream) => welcome(worker, stream, peer),
+        // Only the epoll loop can refuse, and only for want of memory.
+        Err(_) => worker.counters().turned_away_total.add(1),
     }
 }
 
@@ -297,12 +323,13 @@ fn turn_away_by_spare(worker: &Rc<Worker>, listener: &Listener) {
     };
     drop(spare);
     match listener.take() {
-        Ok(Some((socket, peer))) => {
-            let counters = worker.counters();
-            counters.connections.add(1);
-            counters.connections_total.add(1);
-            let stream = Stream::new(socket, &worker.deadlines);
-            turn_away(worker, stream, peer);
+        Ok(Some((arrival, peer))) => {
+            if let Ok(stream) = Stream::begin(arrival, &worker.deadlines) {
+                let counters = worker.counters();
+                counters.connections.add(1);
+                counters.connections_total.add(1);
+                turn_away(worker, stream, peer);
+            }
         }
         // Another worker was quicker; it has its own spare to hold back.
         _ => *doorway.spare.borrow_mut() = Spare::hold(),

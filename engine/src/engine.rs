@@ -24,6 +24,7 @@ use crate::net::mailbox::Letter;
 use crate::net::runtime::EventLoop;
 use crate::net::{Inherited, Instant, IoReport, Mailbox, affinity, entropy, unix_now_ms};
 use crate::pressure::{Gauge, MemoryReading};
+use crate::spread::OnTheWay;
 use crate::tls::{self, Keys, TlsFault};
 use crate::upstream::lane::{LaneReading, Lanes};
 use crate::upstream::origin::{Origin, Origins};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) descriptors_line: RawFd,
     /// Listeners from which a worker may still take somebody.
     pub(crate) acceptors: AtomicUsize,
+    /// Clients that one worker has accepted for another.
+    pub(crate) on_the_way: OnTheWay,
     /// How scarce memory is.
     pub(crate) memory: Gauge,
     pub(crate) id_seed: u64,
@@ -80,6 +83,7 @@ impl Shared {
             connections_max: budget.connections_max,
             descriptors_line: budget.line,
             acceptors: AtomicUsize::new(acceptors),
+            on_the_way: OnTheWay::new(workers),
             memory: Gauge::default(),
             // Ids stay unique within the process without entropy.
             id_seed: entropy(),
@@ -428,7 +432,8 @@ impl Engine {
             .counters
             .iter()
             .map(|counters| counters.connections.read())
-            .sum()
+            .sum::<u64>()
+            + self.shared.on_the_way.total()
     }
 }
 

@@ -43,6 +43,7 @@ mod keeper;
 mod memory;
 mod net;
 mod pressure;
+mod spread;
 mod worker;
 
 pub use engine::{Engine, StartFault};

@@ -254,6 +254,7 @@ pub(crate) async fn live(
                 worker.deadlines.end_all();
             }
             Letter::Places => worker.queues.serve(),
+            Letter::Clients => accept::receive(&worker, mailbox),
             Letter::Stop => return Ok(()),
         }
     }

@@ -58,6 +58,13 @@ impl Problem {
             Self::LimitRepeated { first } => {
                 format!("limits the same unit and window as {first}")
             }
+            other => other.message_of_meaning(value),
+        }
+    }
+
+    /// The same for what means something beyond its text.
+    fn message_of_meaning(&self, value: &str) -> String {
+        match self {
             Self::AddressMalformed => format!("{value} is not an address and a port"),
             Self::SocketPathMalformed => format!("{value} is not the path of a socket"),
             Self::AddressTaken { first } => format!("{value} is taken by {first}"),
@@ -77,6 +84,8 @@ impl Problem {
             Self::AdminCleartext => format!("{value} can be reached from other machines"),
             Self::KeyShape => "must have either sha256 or subject".to_owned(),
             Self::NotYet(what) => what.message(),
+            // Those of text and shape never get here.
+            _ => format!("{value} is wrong"),
         }
     }
 

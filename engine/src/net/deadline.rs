@@ -140,10 +140,8 @@ impl Watch {
 
     /// A handle by which `Action::Park` takes a read back; made once for a connection.
     pub(crate) fn cancel_handle(&self) -> CancelHandle {
-        self.canceller
-            .borrow_mut()
-            .get_or_insert_with(Canceller::new)
-            .handle()
+        let mut canceller = self.canceller.borrow_mut();
+        system::cancel_handle(canceller.get_or_insert_with(Canceller::new))
     }
 }
 

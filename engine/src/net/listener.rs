@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::system::{self, Acceptor};
+use super::system::{Acceptor, Arrival};
 
 /// Connections the kernel completes and keeps for us before it turns others away.
 const BACKLOG: i32 = 4096;
@@ -199,7 +199,7 @@ impl Listener {
 
     /// Takes the next client of the queue, and says from where it comes; none when nobody waits,
     /// or somebody else who has this listener was quicker.
-    pub(crate) fn take(&self) -> io::Result<Option<(system::Socket, SocketAddr)>> {
+    pub(crate) fn take(&self) -> io::Result<Option<(Arrival, SocketAddr)>> {
         self.inner.take()
     }
 }

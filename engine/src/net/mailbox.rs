@@ -4,15 +4,20 @@
 //! for the descriptor to become readable, as it waits for any other.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
-use super::system::{Bell, Listening};
+use super::system::{Arrival, Bell, Listening};
 
 /// Letters that may wait; mail is rare (a drain, a stop), so this is never reached.
 const MAIL_MAX: usize = 64;
+
+/// Clients that may be on their way to one worker. Arbitrary: beyond it, whoever accepted one
+/// keeps it.
+const CLIENTS_MAX: usize = 256;
 
 /// What a worker is told by another thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub(crate) enum Letter {
     Stop,
     /// Places were granted to requests that wait here; see [`Mailbox::nudge`].
     Places,
+    /// Another worker has passed clients on; see [`Mailbox::next_client`].
+    Clients,
 }
 
 /// The sending end; any thread may have one.
@@ -40,6 +47,7 @@ pub(crate) struct Mailbox {
 
 struct Shared {
     letters: ArrayQueue<Letter>,
+    clients: ArrayQueue<(Arrival, SocketAddr)>,
     /// Whether places were granted; not a letter, so that however many are, the box has room.
     nudged: AtomicBool,
     bell: Bell,
@@ -51,6 +59,7 @@ impl Mailbox {
         Ok(Self {
             shared: Arc::new(Shared {
                 letters: ArrayQueue::new(MAIL_MAX),
+                clients: ArrayQueue::new(CLIENTS_MAX),
                 nudged: AtomicBool::new(false),
                 bell: Bell::new()?,
             }),
@@ -62,6 +71,22 @@ impl Mailbox {
         let kept = self.shared.letters.push(letter).is_ok();
         self.shared.bell.ring();
         kept
+    }
+
+    /// Passes a client on. A full box gives it back.
+    pub(crate) fn pass_on(
+        &self,
+        arrival: Arrival,
+        peer: SocketAddr,
+    ) -> Result<(), (Arrival, SocketAddr)> {
+        self.shared.clients.push((arrival, peer))?;
+        self.shared.bell.ring();
+        Ok(())
+    }
+
+    /// The next client that was passed on, if there is one.
+    pub(crate) fn next_client(&self) -> Option<(Arrival, SocketAddr)> {
+        self.shared.clients.pop()
     }
 
     /// Tells the worker to look at the places it was granted; rings once until it does.
@@ -95,6 +120,9 @@ impl Letters {
             }
             if self.shared.nudged.swap(false, Ordering::AcqRel) {
                 return Ok(Letter::Places);
+            }
+            if !self.shared.clients.is_empty() {
+                return Ok(Letter::Clients);
             }
             self.listening.heard().await?;
         }

@@ -40,5 +40,5 @@ pub use runtime::{IoKind, IoReport};
 pub(crate) use stream::{Reader, Stream, Unshaken, Writer};
 #[cfg(feature = "simulation")]
 pub(crate) use system::simulated;
-pub(crate) use system::{Instant, entropy, poll_now, unix_now_ms};
+pub(crate) use system::{Arrival, Instant, entropy, poll_now, unix_now_ms};
 pub(crate) use task::{both, sleep, spawn};

@@ -17,7 +17,7 @@ use monoio::buf::{IoBuf, IoBufMut, IoVecBuf};
 
 use super::buffer::{Buffer, Buffers};
 use super::deadline::{Action, Cut, Deadlines, Watch};
-use super::system::{self, ReadHalf, Socket, WriteHalf, poll_now};
+use super::system::{self, Arrival, ReadHalf, Socket, WriteHalf, poll_now};
 use super::task::within;
 use sealed::Opening;
 pub(crate) use sealed::{Seal, Unshaken};
@@ -46,6 +46,14 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// Takes in a client that was accepted, by whichever worker.
+    ///
+    /// # Errors
+    /// When its socket cannot be taken into the event loop.
+    pub(crate) fn begin(arrival: Arrival, deadlines: &Rc<Deadlines>) -> io::Result<Self> {
+        Ok(Self::new(Socket::begin(arrival)?, deadlines))
+    }
+
     /// Takes over a connected socket.
     pub(crate) fn new(socket: Socket, deadlines: &Rc<Deadlines>) -> Self {
         socket.set_nodelay();

@@ -21,10 +21,23 @@ use socket2::SockRef;
 pub(crate) use monoio::io::{CancelHandle, Canceller};
 pub(crate) use std::time::Instant;
 
+/// What a read is given so that `canceller` takes it back.
+pub(crate) fn cancel_handle(canceller: &Canceller) -> CancelHandle {
+    canceller.handle()
+}
+
+/// A client that was accepted and belongs to no event loop yet; it may go to another worker's.
+pub(crate) struct Arrival(StdStream);
+
 /// A connected socket.
 pub(crate) struct Socket(TcpStream);
 
 impl Socket {
+    /// Takes a client into the calling worker's event loop.
+    pub(crate) fn begin(arrival: Arrival) -> io::Result<Self> {
+        TcpStream::from_std(arrival.0).map(Self)
+    }
+
     /// Sends what is written at once; without this a short answer may wait 40 ms for an
     /// acknowledgement.
     pub(crate) fn set_nodelay(&self) {
@@ -136,7 +149,7 @@ impl Acceptor {
     }
 
     /// Takes the next client of the queue, and says from where it comes; none when nobody waits.
-    pub(crate) fn take(&self) -> io::Result<Option<(Socket, SocketAddr)>> {
+    pub(crate) fn take(&self) -> io::Result<Option<(Arrival, SocketAddr)>> {
         // SAFETY: the descriptor is the listener's and stays open for as long as `self` is
         // borrowed.
         let listener = unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) };
@@ -149,10 +162,10 @@ impl Acceptor {
         if monoio::utils::is_legacy() {
             client.set_nonblocking(true)?;
         }
-        let client = TcpStream::from_std(StdStream::from(client))?;
         // Listeners are TCP's, whose peers all have one.
         let nowhere = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
-        Ok(Some((Socket(client), peer.unwrap_or(nowhere))))
+        let arrival = Arrival(StdStream::from(client));
+        Ok(Some((arrival, peer.unwrap_or(nowhere))))
     }
 }
 

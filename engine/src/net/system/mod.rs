@@ -27,7 +27,7 @@ pub(crate) mod simulated;
 use simulated as kernel;
 
 pub(crate) use kernel::{
-    Acceptor, Bell, CancelHandle, Canceller, Instant, Listening, ReadHalf, Socket, WriteHalf,
-    acknowledged, connect, entropy, poll_now, send_now, shutdown, sleep, spawn, unix_now_ms,
-    within,
+    Acceptor, Arrival, Bell, CancelHandle, Canceller, Instant, Listening, ReadHalf, Socket,
+    WriteHalf, acknowledged, cancel_handle, connect, entropy, poll_now, send_now, shutdown, sleep,
+    spawn, unix_now_ms, within,
 };

@@ -19,8 +19,8 @@ pub(crate) use bell::{Bell, Instant, Listening, entropy, spawn, unix_now_ms};
 pub(crate) use chance::Chance;
 pub(crate) use outside::{Heard, Wire};
 pub(crate) use sockets::{
-    Acceptor, CancelHandle, Canceller, ReadHalf, Socket, WriteHalf, acknowledged, connect,
-    poll_now, send_now, shutdown, sleep, within,
+    Acceptor, Arrival, CancelHandle, Canceller, ReadHalf, Socket, WriteHalf, acknowledged,
+    cancel_handle, connect, poll_now, send_now, shutdown, sleep, within,
 };
 pub(crate) use wire::{Owner, Weather};
 pub(crate) use world::World;

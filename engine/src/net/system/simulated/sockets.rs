@@ -42,6 +42,11 @@ impl Drop for HoldOn {
 }
 
 impl Socket {
+    /// Takes a client in.
+    pub(crate) fn begin(arrival: Arrival) -> io::Result<Self> {
+        Ok(Self::new(&World::current(), arrival.0))
+    }
+
     fn new(world: &Rc<World>, fd: RawFd) -> Self {
         let hold = HoldOn::new(world, fd);
         Self { fd, hold }
@@ -211,6 +216,9 @@ impl WriteHalf {
 /// A place where the gateway takes clients.
 pub(crate) struct Acceptor(SocketAddr);
 
+/// A client that was accepted and belongs to no event loop yet.
+pub(crate) struct Arrival(RawFd);
+
 impl Acceptor {
     /// A simulated world has no use for a socket of the kernel's.
     pub(crate) fn adopt(_listener: StdListener) -> io::Result<Self> {
@@ -234,7 +242,7 @@ impl Acceptor {
     }
 
     /// Takes the next client of the queue; none when nobody waits.
-    pub(crate) fn take(&self) -> io::Result<Option<Socket>> {
+    pub(crate) fn take(&self) -> io::Result<Option<(Arrival, SocketAddr)>> {
         let world = World::current();
         let mut net = world.net.borrow_mut();
         let exhausted = net.weather.exhausted_one_in;
@@ -248,7 +256,7 @@ impl Acceptor {
         }
         let fd = waiting.pop_front();
         drop(net);
-        Ok(fd.map(|fd| Socket::new(&world, fd)))
+        Ok(fd.map(|fd| (Arrival(fd), self.0)))
     }
 }
 
@@ -266,15 +274,15 @@ pub(crate) struct Canceller(Rc<RefCell<Vec<u64>>>);
 /// By which a read is known to its canceller.
 pub(crate) struct CancelHandle(Rc<RefCell<Vec<u64>>>);
 
+/// What a read is given so that `canceller` takes it back.
+pub(crate) fn cancel_handle(canceller: &Canceller) -> CancelHandle {
+    CancelHandle(Rc::clone(&canceller.0))
+}
+
 impl Canceller {
     /// A canceller of nothing yet.
     pub(crate) fn new() -> Self {
         Self::default()
-    }
-
-    /// A handle to give to a read.
-    pub(crate) fn handle(&self) -> CancelHandle {
-        CancelHandle(Rc::clone(&self.0))
     }
 
     /// Takes every read back that was given a handle.
