@@ -46,7 +46,7 @@ fn by_peak_ewma_the_quick_one_gets_nearly_everything() {
     let slow = Provider::start(|mut peer| {
         while peer.call().is_some() {
             // The time of an answer is what is measured here.
-            thread::sleep(std::time::Duration::from_millis(30));
+            thread::sleep(std::time::Duration::from_millis(1_500));
             if peer.send(openai::answer("200 OK", "{}")).is_err() {
                 return;
             }
@@ -56,8 +56,9 @@ fn by_peak_ewma_the_quick_one_gets_nearly_everything() {
     let lines = "balance = \"peak_ewma\"";
     let site = service(&[&slow.url(), &quick.url()], lines).set("server", "workers", "1");
     let gateway = Gateway::start(&site);
-    assert_eq!(gets(&gateway, 100), 100);
-    assert!(slow.calls_total() < 30, "{} of 100", slow.calls_total());
+    assert_eq!(gets(&gateway, 60), 60);
+    // Asked until it is known, and hardly again: by then it costs as much as a hundred others.
+    assert!(slow.calls_total() <= 3, "{} of 60", slow.calls_total());
 }
 
 #[test]
@@ -76,12 +77,19 @@ fn weights_hold_for_models_and_a_share_may_be_chosen_by_load() {
             "balance = \"least_request\"\nprice = { input = \"1\", output = \"2\" }",
         )
         .tenant("acme", "")
-        .key("acme", "bot", ACME, AMPLE);
+        .key("acme", "bot", ACME, AMPLE)
+        .set("server", "workers", "1");
     let gateway = Gateway::start(&site);
     let body = openai::chat("m", serde_json::json!({}));
     for _ in 0..200 {
         let answer = gateway.ask(&Request::post(openai::CHAT, body.clone()).key(ACME));
         assert_eq!(answer.status, 200, "{}", answer.describe());
+        // The answer is here before the gateway has noticed that it has left.
+        for url in [heavy.url(), light.url()] {
+            eventually("nothing to be under way", || {
+                (upstream(&gateway, &url)["in_flight"] == 0).then_some(())
+            });
+        }
     }
     // Nothing is under way between two requests, so the draw decides: 150 of 200.
     let share = heavy.calls_total();

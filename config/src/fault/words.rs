@@ -21,12 +21,11 @@ impl Problem {
             Self::ListEmpty { .. } => "is empty".to_owned(),
             Self::TooMany { max } => format!("holds more than {max}"),
             Self::Repeated { first } => format!("{value} stands at {first} already"),
-            Self::VariableMissing { name, why: None } => format!("${{{name}}} is not set"),
-            Self::VariableMissing {
-                name,
-                why: Some(why),
-            } => {
-                format!("${{{name}}} is not set: {why}")
+            Self::VariableMissing { name, why } => {
+                let why = why
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!(": {why}"));
+                format!("${{{name}}} is not set{why}")
             }
             Self::VariableMalformed => format!("{value} has a ${{…}} that is not a variable"),
             Self::ValueTooLong { max } => format!("is longer than {max} bytes"),
