@@ -264,7 +264,14 @@ impl Client {
     }
 
     fn fill(&mut self) -> io::Result<usize> {
-        let count = self.stream.read(&mut self.scratch)?;
+        let count = loop {
+            match self.stream.read(&mut self.scratch) {
+                // A machine that was frozen and thawed says this of reads with a timeout
+                // (signal(7)); nothing has happened.
+                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.inbox.extend_from_slice(&self.scratch[..count]);
         Ok(count)
     }
