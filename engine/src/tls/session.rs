@@ -20,6 +20,13 @@ use rustls::{ClientConfig, Error, ProtocolVersion, ServerConfig};
 /// The most content of one record (RFC 8446 §5.1).
 pub(crate) const RECORD_CONTENT_MAX: usize = 16 * 1024;
 
+/// What one end holds of the other's bytes without being able to open them. The longest message
+/// that the library takes is 64 KiB; this is twice that, for those who cut it into many records.
+pub(crate) const UNOPENED_BYTES_MAX: usize = 128 * 1024;
+
+/// Type, version and length of a record.
+const RECORD_HEADER_BYTES: usize = 5;
+
 /// What sealing adds to the content of a record at the most: header, nonce and tag of
 /// TLS 1.2, or header, type and tag of TLS 1.3, and something to spare.
 const RECORD_OVERHEAD: usize = 64;
@@ -38,6 +45,9 @@ pub(crate) struct Session {
     opened: Vec<u8>,
     /// How it ended, once it has: told after the content that came before.
     ended: Option<Result<Opened, Error>>,
+    /// Bytes in front of what arrived that the library has looked at and not done with: records
+    /// with the beginning of a message of the protocol's own, or with nothing at all.
+    begun: usize,
 }
 
 /// What came of looking at what arrived.
@@ -81,6 +91,7 @@ impl Session {
             leaving: Vec::new(),
             opened: Vec::new(),
             ended: None,
+            begun: 0,
         }
     }
 
@@ -123,7 +134,8 @@ impl Session {
 
     /// Looks at what arrived, until there is content, or nothing more to look at. Content is
     /// appended to `content` as far as its capacity goes; the rest waits. Returns how many
-    /// bytes of `sealed` are used up, and what came of it.
+    /// bytes of `sealed` are used up, and what came of it; the others must be there again, and
+    /// in front, the next time.
     ///
     /// # Errors
     /// When the peer broke the protocol, or is not believed. What it is to be told is in
@@ -142,45 +154,51 @@ impl Session {
             return (0, ended.clone());
         }
         let mut used = 0;
+        // The library is shown one record at a time, and the beginning of one at the last.
+        let mut end = record_end(sealed, self.begun);
         loop {
-            let arrived = &mut sealed[used..];
+            let until = end.unwrap_or(sealed.len());
+            let shown = &mut sealed[used..until];
             let mut room = Room {
                 content,
                 opened: &mut self.opened,
                 leaving: &mut self.leaving,
             };
             let (discard, turn) = match &mut self.side {
-                Side::Server(side) => advance(side.process_tls_records(arrived), &mut room),
-                Side::Client(side) => advance(side.process_tls_records(arrived), &mut room),
+                Side::Server(side) => advance(side.process_tls_records(shown), &mut room),
+                Side::Client(side) => advance(side.process_tls_records(shown), &mut room),
             };
             used += discard;
-            match turn {
-                Ok(Turn::Again) => {}
-                Ok(Turn::Ended(ended)) => {
-                    if ended == Opened::Closed {
-                        self.ended = Some(Ok(ended));
-                    }
-                    let has_content = content.len() > before;
-                    let ended = if has_content { Opened::Content } else { ended };
-                    return (used, Ok(ended));
+            let has_content = content.len() > before;
+            let (at_rest, opened) = match turn {
+                Ok(Turn::Ended(Opened::Closed)) => {
+                    self.begun = 0;
+                    self.ended = Some(Ok(Opened::Closed));
+                    (true, Opened::Closed)
                 }
+                Ok(Turn::Ended(opened)) => (true, opened),
+                // What the library may still have to say can wait until something is sealed.
+                Ok(Turn::Again) => (has_content && end == Some(used), Opened::Ready),
                 Err(fault) => {
                     self.say_why(&mut sealed[used..]);
                     self.ended = Some(Err(fault.clone()));
                     // Content that came before the fault is not the fault's to take away.
-                    let has_content = content.len() > before;
-                    let told = if has_content {
-                        Ok(Opened::Content)
-                    } else {
-                        Err(fault)
-                    };
-                    return (used, told);
+                    return (used, told(has_content, Err(fault)));
                 }
+            };
+            if !at_rest {
+                continue;
             }
-            // One record's content at a time may overflow; more than that has to wait.
-            let is_full = content.len() > before && content.len() == content.capacity();
-            if !self.opened.is_empty() || is_full {
-                return (used, Ok(Opened::Content));
+            let is_full = !self.opened.is_empty() || content.len() == content.capacity();
+            match end {
+                Some(seen) if opened != Opened::Closed => {
+                    self.begun = seen - used;
+                    if seen == sealed.len() || (has_content && is_full) {
+                        return (used, told(has_content, Ok(opened)));
+                    }
+                    end = record_end(sealed, seen);
+                }
+                _ => return (used, told(has_content, Ok(opened))),
             }
         }
     }
@@ -229,19 +247,25 @@ impl Session {
         room: usize,
         mut record: impl FnMut(&mut dyn Traffic, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> Result<(), Error> {
-        let nothing = &mut [];
+        if let Some(Err(fault)) = &self.ended {
+            // Nothing follows the alert that ends a connection (RFC 8446 §6.2).
+            return Err(fault.clone());
+        }
+        // The library wants to find what it has begun with, or it panics; it does not look at
+        // it here. Nearly always that is nothing, and then this allocates nothing.
+        let begun = &mut *vec![0; self.begun];
         let mut leaving = std::mem::take(&mut self.leaving);
         let result = loop {
             let turn = match &mut self.side {
                 Side::Server(side) => traffic(
-                    side.process_tls_records(nothing),
+                    side.process_tls_records(begun),
                     &mut leaving,
                     out,
                     room,
                     &mut record,
                 ),
                 Side::Client(side) => traffic(
-                    side.process_tls_records(nothing),
+                    side.process_tls_records(begun),
                     &mut leaving,
                     out,
                     room,
@@ -316,6 +340,23 @@ fn advance<Data>(
     (discard, turn)
 }
 
+/// Where the record that begins at `start` ends, once all of it is there (RFC 8446 §5.1).
+fn record_end(arrived: &[u8], start: usize) -> Option<usize> {
+    let header = arrived.get(start..start + RECORD_HEADER_BYTES)?;
+    let length = u16::from_be_bytes([header[3], header[4]]);
+    let end = start + RECORD_HEADER_BYTES + usize::from(length);
+    (end <= arrived.len()).then_some(end)
+}
+
+/// Content is told before whatever came after it.
+fn told(has_content: bool, opened: Result<Opened, Error>) -> Result<Opened, Error> {
+    if has_content {
+        Ok(Opened::Content)
+    } else {
+        opened
+    }
+}
+
 /// Puts content where there is room, and keeps the rest.
 fn place(payload: &[u8], room: &mut Room<'_>) {
     let free = room.content.capacity() - room.content.len();
@@ -332,6 +373,10 @@ fn take_room(opened: &mut Vec<u8>, content: &mut Vec<u8>) {
     let count = opened.len().min(content.capacity() - content.len());
     content.extend_from_slice(&opened[..count]);
     opened.drain(..count);
+    if opened.is_empty() {
+        // A connection that waits holds no memory for it.
+        *opened = Vec::new();
+    }
 }
 
 /// What can be written once the handshake is over, whichever end we are.
@@ -411,3 +456,6 @@ fn grow(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

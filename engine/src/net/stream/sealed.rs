@@ -14,7 +14,7 @@ use super::{Broken, PARK_AFTER, Reader, Stream, Writer, receive};
 use crate::net::buffer::{Buffer, Buffers};
 use crate::net::deadline::Action;
 use crate::net::system::{send_now, shutdown};
-use crate::tls::session::{Opened, RECORD_CONTENT_MAX, Session};
+use crate::tls::session::{Opened, RECORD_CONTENT_MAX, Session, UNOPENED_BYTES_MAX};
 
 /// The TLS of one connection, shared by its two directions.
 pub(crate) struct Seal {
@@ -109,6 +109,10 @@ impl Stream {
                 Ok(_) if !goes_on => break Ok(()),
                 Ok(_) => {}
             }
+            if arrived.len() >= UNOPENED_BYTES_MAX {
+                let fault = rustls::InvalidMessage::HandshakePayloadTooLarge;
+                break Err(Unshaken::Refused(fault.into()));
+            }
             arrived.reserve_block(1);
             if let Err(broken) = self.reader.read_socket(&mut arrived).await {
                 break Err(Unshaken::Broken(broken));
@@ -187,6 +191,9 @@ impl Reader {
             }
             opening.arrived.drop_front(opening.from);
             opening.from = 0;
+            if opening.arrived.len() >= UNOPENED_BYTES_MAX {
+                return Err(Broken::Reset);
+            }
             if opening.arrived.capacity() == 0 {
                 opening.arrived = opening.seal.buffers.block();
             }
