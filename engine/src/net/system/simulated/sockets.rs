@@ -256,8 +256,15 @@ impl Acceptor {
         }
         let fd = waiting.pop_front();
         drop(net);
-        Ok(fd.map(|fd| (Arrival(fd), self.0)))
+        Ok(fd.map(|fd| (Arrival(fd), caller(fd))))
     }
+}
+
+/// Where a client calls from: one of a few hosts, each of its connections from a port of its own.
+fn caller(fd: RawFd) -> SocketAddr {
+    let number = u16::try_from(fd).unwrap_or(u16::MAX);
+    let [_, low] = number.to_be_bytes();
+    SocketAddr::from(([10, 0, 0, low % 4], number))
 }
 
 impl Drop for Acceptor {
