@@ -89,6 +89,15 @@ fn ask_until(stop: &AtomicBool, url: &str, keep: bool, answered: &AtomicUsize) {
     }
 }
 
+/// Tells the askers to stop, however their test ends.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn ten_takeovers_under_load_fail_not_one_request() {
     const TAKEOVERS: usize = 10;
@@ -98,6 +107,8 @@ fn ten_takeovers_under_load_fail_not_one_request() {
     let (url, admin_url) = (running.url.clone(), running.admin_url.clone());
     let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
+        // Also when something below fails, or the threads would ask for ever.
+        let _stopped = StopAtEnd(&stop);
         for keep in [true, false, true, false] {
             let (stop, url, answered) = (&stop, &url, &answered);
             scope.spawn(move || ask_until(stop, url, keep, answered));
@@ -116,7 +127,6 @@ fn ten_takeovers_under_load_fail_not_one_request() {
                 (answered.load(Ordering::SeqCst) > before + 8).then_some(())
             });
         }
-        stop.store(true, Ordering::SeqCst);
     });
     assert_eq!(
         provider.calls_total(),

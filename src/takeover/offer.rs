@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::Handover;
@@ -20,6 +22,8 @@ pub(crate) struct Offer {
     path: PathBuf,
     listener: UnixListener,
     inode: u64,
+    /// Whether the listeners are another process's, and so the place of the socket is.
+    taken: Arc<AtomicBool>,
 }
 
 impl Offer {
@@ -41,6 +45,7 @@ impl Offer {
             path: path.to_owned(),
             listener,
             inode: fs::metadata(&beside)?.ino(),
+            taken: Arc::default(),
         })
     }
 
@@ -57,16 +62,23 @@ impl Offer {
     ) -> io::Result<()> {
         fs::rename(beside(&self.path), &self.path)?;
         let listener = self.listener.try_clone()?;
+        let is_taken = Arc::clone(&self.taken);
+        let taken = move |by: Taken| {
+            is_taken.store(true, Ordering::SeqCst);
+            taken(by);
+        };
         thread::Builder::new()
             .name("takeover".to_owned())
             .spawn(move || attend(&listener, handover, taken))
             .map(drop)
     }
 
-    /// Takes the socket away, if it is still ours.
+    /// Takes the socket away, if it is still ours. Who took over puts its own in the same place,
+    /// at any moment: between a look and a removal too.
     pub(crate) fn withdraw(&self) {
         let beside = beside(&self.path);
-        for path in [&self.path, &beside] {
+        let place = (!self.taken.load(Ordering::SeqCst)).then_some(&self.path);
+        for path in place.into_iter().chain([&beside]) {
             if fs::metadata(path).is_ok_and(|found| found.ino() == self.inode) {
                 let _ = fs::remove_file(path);
             }
