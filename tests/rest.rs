@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
 use std::thread;
 
 use serde_json::json;
@@ -327,4 +329,38 @@ fn a_service_that_is_down_is_said_to_be_by_the_gateway() {
             });
         }
     });
+}
+
+#[test]
+fn a_service_on_a_socket_of_this_machine_is_reached_and_its_connection_kept() {
+    let folder = support::binary::Folder::new();
+    let path = folder.file("app.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let asked = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = Vec::new();
+        for _ in 0..2 {
+            let mut head = BufReader::new(&stream).lines().map(Result::unwrap);
+            lines.push(head.next().unwrap());
+            assert!(head.any(|line| line.is_empty()), "the head ends");
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        lines
+    });
+    let upstream = format!("unix:{}:/app", path.display());
+    let site = Site::new()
+        .open_service("s", "/s", &upstream)
+        .set("server", "workers", "1");
+    let gateway = Gateway::start(&site);
+    for target in ["/s/one", "/s/two"] {
+        let answer = gateway.ask(&Request::get(target));
+        assert_eq!((answer.status, answer.text()), (200, "hi".to_owned()));
+    }
+    assert_eq!(
+        asked.join().unwrap(),
+        ["GET /app/s/one HTTP/1.1", "GET /app/s/two HTTP/1.1"]
+    );
+    // Whoever listened is gone now.
+    assert_eq!(gateway.ask(&Request::get("/s/three")).status, 502);
 }

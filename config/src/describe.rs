@@ -282,6 +282,12 @@ const fn io_word(io: IoChoice) -> &'static str {
 }
 
 fn show_url(base: &BaseUrl) -> String {
+    if let Some(socket) = &base.socket {
+        return match base.path.is_empty() {
+            true => format!("unix:{socket}"),
+            false => format!("unix:{socket}:{}", base.path),
+        };
+    }
     let scheme = if base.tls { "https" } else { "http" };
     format!("{scheme}://{}{}", base.authority, base.path)
 }

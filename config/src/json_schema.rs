@@ -227,7 +227,7 @@ fn provider() -> Value {
         &["dialect", "base_url"],
         json!({
             "dialect": word(&["openai"], "What it speaks."),
-            "base_url": text("Scheme, host, port and path prefix."),
+            "base_url": text("Scheme, host, port and prefix; or unix:, socket and prefix."),
             "api_keys": {
                 "type": "array",
                 "items": { "type": "string" },

@@ -234,6 +234,8 @@ pub struct BaseUrl {
     pub authority: Box<str>,
     /// Whether it is reached by TLS.
     pub tls: bool,
+    /// The socket of this machine it is reached by; absent: host and port say where it is.
+    pub socket: Option<Box<str>>,
 }
 
 /// Deadlines towards one upstream.

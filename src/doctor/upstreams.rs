@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant, SystemTime};
 
 use tollring_config::{BaseUrl, Snapshot, UpstreamTls};
@@ -26,7 +27,7 @@ pub(super) fn look(site: &Snapshot) -> Vec<Finding> {
     let mut seen = BTreeSet::new();
     let mut findings = Vec::new();
     for (name, base, tls, limit) in providers.chain(services) {
-        if seen.insert((base.host.clone(), base.port, base.tls)) {
+        if seen.insert((base.host.clone(), base.port, base.tls, base.socket.clone())) {
             findings.extend(origin(name, base, tls, limit));
         }
     }
@@ -35,6 +36,9 @@ pub(super) fn look(site: &Snapshot) -> Vec<Finding> {
 
 fn origin(name: &str, base: &BaseUrl, tls: &UpstreamTls, limit: Duration) -> Vec<Finding> {
     const CHECK: &str = "upstream";
+    if let Some(path) = &base.socket {
+        return vec![local(name, path)];
+    }
     let place = format!("{name} at {}:{}", base.host, base.port);
     let addresses: Vec<SocketAddr> = match (&*base.host, base.port).to_socket_addrs() {
         Ok(addresses) => addresses.take(ADDRESSES_TRIED_MAX).collect(),
@@ -62,6 +66,19 @@ fn origin(name: &str, base: &BaseUrl, tls: &UpstreamTls, limit: Duration) -> Vec
     }
     let remedy = "is it running, and does a firewall let this machine through?";
     vec![Finding::fail(CHECK, format!("{place}: {told}"), remedy)]
+}
+
+/// A socket of this machine.
+fn local(name: &str, path: &str) -> Finding {
+    const CHECK: &str = "upstream";
+    match UnixStream::connect(path) {
+        Ok(_) => Finding::ok(CHECK, format!("{name} at unix:{path}")),
+        Err(fault) => Finding::fail(
+            CHECK,
+            format!("{name} at unix:{path}: {fault}"),
+            "is it running, and may this user write to its socket?",
+        ),
+    }
 }
 
 fn greeted(

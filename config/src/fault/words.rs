@@ -192,7 +192,7 @@ impl NotYet {
 impl UrlPart {
     const fn message(self) -> &'static str {
         match self {
-            Self::Scheme => "does not begin with http:// or https://",
+            Self::Scheme => "does not begin with http://, https:// or unix:",
             Self::UserInfo => "holds a user name or password",
             Self::Host => "has no valid host",
             Self::Port => "has no valid port",

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::fault::{Problem, UrlPart};
 use crate::limits::HOST_BYTES_MAX;
 use crate::snapshot::BaseUrl;
-use crate::value::parse_prefix;
+use crate::value::{parse_prefix, parse_socket_path};
 
 /// A base URL as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,9 @@ pub(crate) struct WrittenUrl {
 /// `"http://127.0.0.1:9000/v1"`, `"https://api.example.com"`.
 pub(crate) fn parse_url(text: &str) -> Result<WrittenUrl, Problem> {
     let wrong = |what| Err(Problem::UrlMalformed { what });
+    if let Some(rest) = text.strip_prefix("unix:") {
+        return parse_socket(rest);
+    }
     let (tls, rest) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
@@ -75,8 +78,33 @@ pub(crate) fn parse_url(text: &str) -> Result<WrittenUrl, Problem> {
         path,
         authority: authority.into(),
         tls,
+        socket: None,
     };
     Ok(WrittenUrl { loopback, base })
+}
+
+/// `"/run/app.sock"` or `"/run/app.sock:/prefix"`: a socket of this machine, and what goes before
+/// the caller's path.
+fn parse_socket(text: &str) -> Result<WrittenUrl, Problem> {
+    let (socket, path) = text.split_once(':').unwrap_or((text, ""));
+    parse_socket_path(socket)?;
+    let what = UrlPart::Path;
+    let path = match path {
+        "" => "".into(),
+        _ => parse_prefix(path).map_err(|_| Problem::UrlMalformed { what })?,
+    };
+    let base = BaseUrl {
+        host: "localhost".into(),
+        port: 0,
+        path,
+        authority: "localhost".into(),
+        tls: false,
+        socket: Some(socket.into()),
+    };
+    Ok(WrittenUrl {
+        loopback: true,
+        base,
+    })
 }
 
 /// A host name or an address, as a certificate has it.

@@ -215,12 +215,16 @@ const PROVIDERS: &[Case] = &[
         "3:12 providers.p.base_url: 'http://a' leaves this machine in the clear",
     ),
     (
+        "base_url = 'unix:app.sock'",
+        "3:12 providers.p.base_url: 'unix:app.sock' is not the path of a socket; write",
+    ),
+    (
         "base_url = 'http://127.0.0.1'\ntls = { ca = 'c' }",
         "4:7 providers.p.tls: has no effect without an https:// URL; add an https",
     ),
     (
         "base_url = 'a:80'",
-        "3:12 providers.p.base_url: 'a:80' does not begin with http:// or https://",
+        "3:12 providers.p.base_url: 'a:80' does not begin with http://, https:// or unix:",
     ),
     (
         "base_url = 'http://h?q'",

@@ -138,6 +138,14 @@ pub(crate) async fn connect(
     }
 }
 
+/// Connects to a socket of this machine. The kernel says at once whether it will have us.
+///
+/// # Errors
+/// What the system says; `WouldBlock` when as many wait there as may.
+pub(crate) fn connect_local(path: &str, deadlines: &Rc<Deadlines>) -> io::Result<Stream> {
+    Ok(Stream::new(system::connect_local(path)?, deadlines))
+}
+
 /// The receiving direction.
 pub(crate) struct Reader {
     half: ReadHalf,

@@ -67,7 +67,11 @@ pub(crate) async fn connect(
             break;
         };
         // Boxed: a timer takes a kilobyte, which every exchange would carry for what is rare.
-        match Box::pin(stream::connect(address, limit, &worker.deadlines)).await {
+        let connected = match &origin.socket {
+            Some(path) => stream::connect_local(path, &worker.deadlines),
+            None => Box::pin(stream::connect(address, limit, &worker.deadlines)).await,
+        };
+        match connected {
             Ok(stream) => {
                 origin.note(address, true, worker.clock_ms());
                 let acknowledged = stream.acknowledged().unwrap_or(0);

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -24,6 +24,9 @@ use crate::tls::Keys;
 /// Addresses of one name that are used; a name with more is a round robin of its own.
 const ADDRESSES_MAX: usize = 16;
 
+/// Stands for the address of an origin that has a socket of this machine in place of one.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// Number of an origin; lasts as long as the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct OriginId(pub(crate) usize);
@@ -35,6 +38,8 @@ pub struct Origin {
     pub name: Box<str>,
     host: Box<str>,
     port: u16,
+    /// The socket of this machine it is reached by, in place of host and port.
+    pub(crate) socket: Option<Box<str>>,
     addresses: ArcSwap<Addresses>,
     /// How it is reached by TLS; absent: in the clear. Of the latest snapshot: what a renewed
     /// file says counts at once.
@@ -83,8 +88,14 @@ impl Origin {
     /// # Errors
     /// What the resolver says; the addresses stay as they were.
     fn resolve(&self) -> io::Result<()> {
-        let found = (&*self.host, self.port).to_socket_addrs()?;
-        let found: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
+        let found: Vec<SocketAddr> = match self.socket {
+            // One place, which needs no address.
+            Some(_) => vec![NOWHERE],
+            None => {
+                let found = (&*self.host, self.port).to_socket_addrs()?;
+                found.take(ADDRESSES_MAX).collect()
+            }
+        };
         if found.is_empty() {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
@@ -100,7 +111,7 @@ impl Origin {
     }
 
     fn is_literal(&self) -> bool {
-        self.host.parse::<IpAddr>().is_ok()
+        self.socket.is_some() || self.host.parse::<IpAddr>().is_ok()
     }
 }
 
@@ -115,6 +126,7 @@ pub(crate) struct Origins {
 struct Place {
     host: Box<str>,
     port: u16,
+    socket: Option<Box<str>>,
     tls: Option<UpstreamTls>,
 }
 
@@ -158,6 +170,7 @@ impl Origins {
         let place = Place {
             host: url.host.clone(),
             port: url.port,
+            socket: url.socket.clone(),
             tls: url.tls.then(|| tls.clone()),
         };
         let known = self.lock();
@@ -173,18 +186,23 @@ impl Origins {
     fn add(&self, place: Place) -> Arc<Origin> {
         let mut known = self.lock();
         let id = OriginId(known.list.len());
-        let Place { host, port, .. } = place.clone();
+        let Place {
+            host, port, socket, ..
+        } = place.clone();
         let bracketed = if host.contains(':') {
             format!("[{host}]")
         } else {
             host.to_string()
         };
-        let mut name = format!("{bracketed}:{port}");
+        let mut name = match &socket {
+            Some(path) => format!("unix:{path}"),
+            None => format!("{bracketed}:{port}"),
+        };
         let alike = |known: &Known| {
             known
                 .list
                 .iter()
-                .filter(|other| *other.host == *host && other.port == port)
+                .filter(|other| (&other.host, other.port, &other.socket) == (&host, port, &socket))
                 .count()
         };
         // One place may be reached in several ways, and figures have to be told apart.
@@ -196,6 +214,7 @@ impl Origins {
             name: name.into(),
             host,
             port,
+            socket,
             addresses: ArcSwap::default(),
             secure: ArcSwapOption::default(),
             slots: CachePadded::default(),
@@ -244,6 +263,7 @@ mod tests {
             path: "".into(),
             authority,
             tls: false,
+            socket: None,
         }
     }
 

@@ -9,11 +9,13 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::ClientConnection;
+use socket2::Socket;
 use tollring_config::HealthCheck;
 
 use super::origin::Origin;
@@ -199,8 +201,11 @@ fn status(
 ) -> io::Result<u16> {
     let ends = Instant::now() + limit;
     // The system takes no timeout of zero.
-    let stream = TcpStream::connect_timeout(&address, limit.max(Duration::from_millis(1)))?;
-    stream.set_nodelay(true)?;
+    let limit = limit.max(Duration::from_millis(1));
+    let stream = match &origin.socket {
+        Some(path) => Socket::from(UnixStream::connect(&**path)?),
+        None => Socket::from(TcpStream::connect_timeout(&address, limit)?),
+    };
     let mut stream = Hurried { stream, ends };
     let Some(secure) = origin.secure.load_full() else {
         return ask(stream, authority, path);
@@ -216,7 +221,7 @@ fn status(
 
 /// A connection whose every step ends at one time.
 struct Hurried {
-    stream: TcpStream,
+    stream: Socket,
     ends: Instant,
 }
 
@@ -310,6 +315,7 @@ mod tests {
     fn origin() -> Arc<Origin> {
         let base = BaseUrl {
             tls: false,
+            socket: None,
             host: "127.0.0.1".into(),
             port: 1,
             path: "".into(),

@@ -65,6 +65,21 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<Socket> {
     TcpStream::connect_addr(address).await.map(Socket)
 }
 
+/// Connects to a socket of this machine, which never takes time.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn connect_local(path: &str) -> io::Result<Socket> {
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    // A full queue is a no, and nothing to wait for.
+    socket.set_nonblocking(true)?;
+    socket.connect(&socket2::SockAddr::unix(path)?)?;
+    // Only the epoll loop wants sockets that do not block.
+    socket.set_nonblocking(monoio::utils::is_legacy())?;
+    // The runtime's stream knows bytes and a descriptor; of TCP it asks nothing by itself.
+    TcpStream::from_std(StdStream::from(socket)).map(Socket)
+}
+
 /// The receiving direction of a socket.
 pub(crate) struct ReadHalf(OwnedReadHalf<TcpStream>);
 

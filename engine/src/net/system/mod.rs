@@ -28,6 +28,6 @@ use simulated as kernel;
 
 pub(crate) use kernel::{
     Acceptor, Arrival, Bell, CancelHandle, Canceller, Instant, Listening, ReadHalf, Socket,
-    WriteHalf, acknowledged, cancel_handle, connect, entropy, poll_now, send_now, shutdown, sleep,
-    spawn, unix_now_ms, within,
+    WriteHalf, acknowledged, cancel_handle, connect, connect_local, entropy, poll_now, send_now,
+    shutdown, sleep, spawn, unix_now_ms, within,
 };

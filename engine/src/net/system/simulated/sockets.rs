@@ -260,6 +260,11 @@ impl Acceptor {
     }
 }
 
+/// A simulated machine has no sockets of its own.
+pub(crate) fn connect_local(_path: &str) -> io::Result<Socket> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Where a client calls from: one of a few hosts, each of its connections from a port of its own.
 fn caller(fd: RawFd) -> SocketAddr {
     let number = u16::try_from(fd).unwrap_or(u16::MAX);
