@@ -15,6 +15,9 @@ use tollring_ledger::UnixMillis;
 /// Nano-USD per token of the models asked for, in and out; the fallback costs twice that.
 const PRICES: (u64, u64) = (1_000, 2_000);
 
+/// How the event begins that ends a stream which broke off, on a line of its own.
+const ERROR_EVENT: &[u8] = b"\n\ndata: {\"error\":{";
+
 /// How long a client may rest and still find its connection: the plan's `idle`, less what a request
 /// may take to arrive.
 const KEPT_US: u64 = 3_500_000;
@@ -347,9 +350,17 @@ impl Heard<'_> {
             .take_while(|(a, b)| a == b)
             .count();
         let tail = &heard[common..];
-        let broken_off = matches!(self.entry.ask.kind, Kind::Stream { .. })
+        let is_stream = matches!(self.entry.ask.kind, Kind::Stream { .. });
+        let broken_off = is_stream
             && strict::find(tail, b"error\":{").is_some()
             && strict::find(tail, b"[DONE]").is_none();
+        // The event that says so may itself have come in part.
+        let begun = !answer.body.whole
+            && (common.saturating_sub(ERROR_EVENT.len())..=common).any(|at| {
+                let from = &heard[at..];
+                ERROR_EVENT.starts_with(from) || ERROR_EVENT[2..].starts_with(from)
+            });
+        let broken_off = broken_off || (begun && is_stream);
         match (tail.is_empty(), answer.body.whole) {
             // By the connection's end a part looks like the whole, on either side.
             (true, true) if visit.by_close && !visit.good || answer.by_close => Ok(()),
