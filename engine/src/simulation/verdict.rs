@@ -15,6 +15,10 @@ use tollring_ledger::UnixMillis;
 /// Nano-USD per token of the models asked for, in and out; the fallback costs twice that.
 const PRICES: (u64, u64) = (1_000, 2_000);
 
+/// How long a no of ours may take to come where the network is quick: the plan's `first_byte`,
+/// and before it connects that fail and short bodies of providers that decline.
+const REFUSED_US: u64 = 12_000_000;
+
 /// How the event begins that ends a stream which broke off, on a line of its own.
 const ERROR_EVENT: &[u8] = b"\n\ndata: {\"error\":{";
 
@@ -109,6 +113,17 @@ impl Verdict<'_> {
         let in_time = rested_us.is_some_and(|&rested_us| rested_us < KEPT_US);
         if due && in_time && heard.answer.is_none() {
             return Err("although it was not late".to_owned());
+        }
+        // A provider's answer may go on for long; a no of ours comes when a deadline passes.
+        let ours = heard
+            .answer
+            .is_some_and(|answer| answer.head.field("x-nonce").is_none());
+        let times = (heard.entry.sent_us, heard.transcript.answered_us.get(place));
+        if let (true, (Some(sent_us), Some(&answered_us))) = (due && ours, times)
+            && answered_us.saturating_sub(sent_us) > REFUSED_US
+        {
+            let took_ms = answered_us.saturating_sub(sent_us) / 1_000;
+            return Err(format!("after {took_ms} ms"));
         }
         let Some(visit) = heard.entry.visits.last().filter(|_| due) else {
             return Ok(());
