@@ -17,6 +17,7 @@ use crate::accept::TurnedAway;
 use crate::callers::Seat;
 use crate::exchange::inflate::Inflate;
 use crate::exchange::{self, After};
+use crate::net::deadline::Action;
 use crate::net::{Buffer, Buffers, ClientWatch, Stream, spawn};
 use crate::worker::Worker;
 
@@ -173,30 +174,37 @@ impl Connection {
         self.requests += 1;
         max.is_none_or(|max| self.requests < max)
     }
-
-    /// Reads on without looking, so that the client sees our answer before the end.
-    async fn linger(&mut self, block: &mut Buffer) {
-        self.client.writer.close().await;
-        self.client
-            .reader
-            .watch()
-            .arm(LINGER, crate::net::deadline::Action::CloseBoth);
-        let mut thrown_away = 0;
-        while thrown_away < LINGER_BYTES {
-            block.clear();
-            block.reserve_block(1);
-            match self.client.reader.read(block).await {
-                Ok(count) => thrown_away += count,
-                Err(_) => return,
-            }
-        }
-    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.presence.stop();
         self.worker.counters().connections.sub(1);
+    }
+}
+
+/// Says that nothing more will come, and reads on without looking, so that the client sees our
+/// last words before the end.
+pub(crate) async fn linger(client: &mut Stream, block: &mut Buffer) {
+    client.writer.close().await;
+    client.reader.watch().arm(LINGER, Action::CloseBoth);
+    let mut thrown_away = 0;
+    while thrown_away < LINGER_BYTES {
+        block.clear();
+        block.reserve_block(1);
+        match client.reader.read(block).await {
+            Ok(count) => thrown_away += count,
+            Err(_) => return,
+        }
+    }
+}
+
+/// Says through TLS that this is the end, behind what is still on its way (RFC 8446 §6.1).
+/// In the clear the end itself says so.
+async fn say_goodbye(client: &mut Stream) {
+    if client.seal().is_some() {
+        client.writer.watch().arm(LINGER, Action::CloseBoth);
+        client.writer.close().await;
     }
 }
 
@@ -218,7 +226,9 @@ async fn serve(mut connection: Connection, mut carried_over: Option<Buffer>) {
         let inbox = match carried_over.take() {
             Some(pipelined) => pipelined,
             // Told to stop while this task was on its way: no drain will look here again.
-            None if worker.draining.get() && !last_comer && connection.client.is_quiet() => return,
+            None if worker.draining.get() && !last_comer && connection.client.is_quiet() => {
+                return connection.client.say_goodbye_now();
+            }
             None => {
                 let stated = worker.live().config.timeouts.idle;
                 let idle = if last_comer {
@@ -234,7 +244,7 @@ async fn serve(mut connection: Connection, mut carried_over: Option<Buffer>) {
                 {
                     Ok(Some(first)) => first,
                     Ok(None) => return park(connection, idle),
-                    Err(_) => return,
+                    Err(_) => return connection.client.say_goodbye_now(),
                 }
             }
         };
@@ -243,13 +253,15 @@ async fn serve(mut connection: Connection, mut carried_over: Option<Buffer>) {
         desk.intake.inbox = inbox;
         let after = exchange::exchange(&mut connection, &mut desk).await;
         if after == After::Linger {
-            connection.linger(&mut desk.intake.inbox).await;
+            linger(&mut connection.client, &mut desk.intake.inbox).await;
         }
         let rest = desk.intake.rest;
         let mut inbox = std::mem::replace(&mut desk.intake.inbox, worker.buffers.none());
         worker.desks.take_back(desk, &worker.buffers);
-        if after != After::Next || worker.draining.get() {
-            return;
+        match after {
+            After::Next if !worker.draining.get() => {}
+            After::Next | After::Close => return say_goodbye(&mut connection.client).await,
+            After::Linger | After::Cut => return,
         }
         if rest < inbox.len() {
             inbox.drop_front(rest);
@@ -264,6 +276,8 @@ fn park(connection: Connection, idle: Duration) {
     let parked = async move {
         if connection.client.reader.parked(idle).await.is_ok() {
             start(connection, None);
+        } else {
+            connection.client.say_goodbye_now();
         }
     };
     spawn(parked, move || worker.counters().panics_total.add(1));
@@ -296,7 +310,7 @@ async fn say_crowded(mut connection: Connection, crowded: Crowded) {
         .client
         .writer
         .watch()
-        .arm(LINGER, crate::net::deadline::Action::CloseBoth);
+        .arm(LINGER, Action::CloseBoth);
     if connection
         .client
         .writer
@@ -304,6 +318,6 @@ async fn say_crowded(mut connection: Connection, crowded: Crowded) {
         .await
         .is_ok()
     {
-        connection.linger(&mut block).await;
+        linger(&mut connection.client, &mut block).await;
     }
 }

@@ -198,6 +198,12 @@ async fn shake_hands(
     if let Err(fault) = shaken {
         worker.counters().handshakes_failed_total.add(1);
         tracing::debug!(?fault, "a client's handshake did not come about");
+        if let Unshaken::Refused(_) = fault {
+            // What it still sends would have the alert lost to a reset, and with it the reason.
+            drop(shaking);
+            let mut block = worker.buffers.block();
+            connection::linger(&mut newcomer.stream, &mut block).await;
+        }
         return;
     }
     worker.counters().handshakes_total.add(1);

@@ -8,6 +8,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,
     PKCS_RSA_SHA256, SignatureAlgorithm,
 };
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
@@ -134,6 +135,19 @@ impl Authority {
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Arc::new(config)
+    }
+
+    /// A client that believes this authority and has no more ciphers than `provider`.
+    pub fn client_by(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions)
+            .expect("the ciphers are of these versions");
+        let builder = builder.with_root_certificates(self.roots());
+        Arc::new(builder.with_no_client_auth())
     }
 
     /// A provider that shows `identity`, and asks for clients of this authority where told.

@@ -66,6 +66,8 @@ pub(crate) enum After {
     Next,
     /// It ends.
     Close,
+    /// It ends before the answer did, so nothing may look like an end.
+    Cut,
     /// It ends, but the client is still sending: it is read until it has seen our answer.
     Linger,
 }
@@ -144,7 +146,7 @@ pub(crate) async fn exchange(connection: &mut Connection, desk: &mut Desk) -> Af
     match walk(&mut exchange).await {
         Ok(after) => after,
         Err(Stop::Refuse(refusal)) => refusal::answer(&mut exchange, refusal).await,
-        Err(Stop::Leave) => After::Close,
+        Err(Stop::Leave) => After::Cut,
     }
 }
 

@@ -397,7 +397,7 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>, refusal: Refusal) -> Aft
     let sent = writer.write(outbox, whole).await;
     writer.watch().disarm();
     match sent {
-        Err(_) => After::Close,
+        Err(_) => After::Cut,
         Ok(()) if exchange.facts.keep_alive => After::Next,
         Ok(()) if read_whole => After::Close,
         Ok(()) => After::Linger,

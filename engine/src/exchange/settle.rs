@@ -351,15 +351,15 @@ pub(super) fn settle(
         // Nothing of the model's came through: nothing is charged.
         Ended::Uncounted { output: 0 } => {
             bill.void();
-            Ok(After::Close)
+            Ok(After::Cut)
         }
         Ended::Uncounted { output } => {
             bill.post_counted(output);
-            Ok(After::Close)
+            Ok(After::Cut)
         }
         Ended::ClientGone { output, bytes } => {
             bill.post_partial(output, bytes);
-            Ok(After::Close)
+            Ok(After::Cut)
         }
         Ended::Failed(failure) if failure.cause == Cause::ClientGone => {
             if failure.stage == Stage::Connect {

@@ -328,7 +328,10 @@ impl ResolvesServerCert for Shown {
             self.places(name)
         });
         let named = named.iter().map(|&place| &self.all[place]);
-        // Without a name, or with one that nobody has: the first one, as common servers do.
-        named.chain(&self.all).find(fits).cloned()
+        // Without a name, or with one that nobody has: the first one, as common servers do. Where
+        // the client can verify none it is as good as any: the library then says, rightly, that
+        // there is nothing in common; without one it would say that access is denied.
+        let fitting = named.chain(&self.all).find(fits);
+        fitting.or_else(|| self.all.first()).cloned()
     }
 }

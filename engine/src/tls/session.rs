@@ -100,12 +100,16 @@ impl Session {
         &mut self.leaving
     }
 
-    /// Whether the peer waits for what is leaving although the handshake is over: a server's
-    /// tickets can wait for its first answer, and so can a client's last words for its first
-    /// request; but a server of TLS 1.2 ends the handshake itself.
+    /// Whether what is leaving should leave at once although the handshake is over. A client's
+    /// last words can wait for its first request. A server of TLS 1.2 ends the handshake
+    /// itself; and one of TLS 1.3 has tickets, which are the only sign that the client's last
+    /// words were heard: without one, a client that obeys Nagle sends its request when they are
+    /// acknowledged, 40 ms later. Where the request has come with them, the answer takes them.
     pub(crate) fn waits_to_be_heard(&self) -> bool {
         match &self.side {
-            Side::Server(side) => side.protocol_version() == Some(ProtocolVersion::TLSv1_2),
+            Side::Server(side) => {
+                side.protocol_version() == Some(ProtocolVersion::TLSv1_2) || !self.holds_news()
+            }
             Side::Client(_) => false,
         }
     }
@@ -203,21 +207,26 @@ impl Session {
         }
     }
 
-    /// Collects the alert that goes with a fault (RFC 8446 §6.2). One step, and no more: the
-    /// alert is the first thing the library has to say, and it must not be asked to look at
-    /// the same bytes again after it.
+    /// Collects what goes with a fault: what was to be said before it, which may be what the
+    /// peer needs to read the alert, and the alert (RFC 8446 §6.2). No step more, for then the
+    /// library would look at the same bytes and fail again, which it does not expect.
     fn say_why(&mut self, rest: &mut [u8]) {
         let (mut content, mut opened) = (Vec::new(), Vec::new());
-        let mut room = Room {
-            content: &mut content,
-            opened: &mut opened,
-            leaving: &mut self.leaving,
-        };
-        // What it comes to is known already.
-        let _ = match &mut self.side {
-            Side::Server(side) => advance(side.process_tls_records(rest), &mut room),
-            Side::Client(side) => advance(side.process_tls_records(rest), &mut room),
-        };
+        loop {
+            let held = self.leaving.len();
+            let mut room = Room {
+                content: &mut content,
+                opened: &mut opened,
+                leaving: &mut self.leaving,
+            };
+            let (_, turn) = match &mut self.side {
+                Side::Server(side) => advance(side.process_tls_records(rest), &mut room),
+                Side::Client(side) => advance(side.process_tls_records(rest), &mut room),
+            };
+            if is_alert(&self.leaving[held..]) || !matches!(turn, Ok(Turn::Again)) {
+                return;
+            }
+        }
     }
 
     /// Seals content of at most [`RECORD_CONTENT_MAX`] bytes behind what `out` holds, after
@@ -346,6 +355,12 @@ fn record_end(arrived: &[u8], start: usize) -> Option<usize> {
     let length = u16::from_be_bytes([header[3], header[4]]);
     let end = start + RECORD_HEADER_BYTES + usize::from(length);
     (end <= arrived.len()).then_some(end)
+}
+
+/// Whether a record is an alert: it says so, or it is sealed by TLS 1.3 and of the length of
+/// two bytes, their type and their tag, which no other message has (RFC 8446 §5.2, §6).
+fn is_alert(record: &[u8]) -> bool {
+    matches!(record, [21, ..] | [23, 3, 3, 0, 19, ..])
 }
 
 /// Content is told before whatever came after it.

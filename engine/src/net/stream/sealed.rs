@@ -57,6 +57,15 @@ impl Seal {
         }
     }
 
+    /// Says that nothing more will come, if that goes at once; never waits.
+    fn say_goodbye_now(&self, fd: RawFd) {
+        let mut sealed = Vec::new();
+        let is_free = !self.writing.get();
+        if is_free && self.session.borrow_mut().seal_close(&mut sealed).is_ok() {
+            send_whole(fd, &sealed);
+        }
+    }
+
     /// The certificate that the peer showed and we believed.
     pub(crate) fn peer(&self) -> Option<crate::tls::Certificate> {
         let session = self.session.borrow();
@@ -135,6 +144,14 @@ impl Stream {
         Ok(())
     }
 
+    /// Says through TLS that this is the end of a connection on which nothing is under way
+    /// (RFC 8446 §6.1). In the clear the end itself says so.
+    pub(crate) fn say_goodbye_now(&self) {
+        if let Some(seal) = self.seal() {
+            seal.say_goodbye_now(self.fd());
+        }
+    }
+
     /// The TLS of this connection, if it has any.
     pub(crate) fn seal(&self) -> Option<&Rc<Seal>> {
         self.writer.seal.as_ref()
@@ -151,7 +168,14 @@ impl Opening {
     fn open(&mut self, block: &mut Buffer, fd: RawFd) -> Option<Result<usize, Broken>> {
         let held = block.len();
         let mut session = self.seal.session.borrow_mut();
+        let waiting = session.leaving().len();
         let (used, opened) = session.open(&mut self.arrived[self.from..], block);
+        // What the protocol itself answers (that nothing is renegotiated, why it is over) may be
+        // what the peer waits for, so it does not wait for our next word.
+        let is_free = !self.seal.writing.get();
+        if session.leaving().len() > waiting && is_free && send_whole(fd, session.leaving()) {
+            session.leaving().clear();
+        }
         self.from += used;
         if self.from == self.arrived.len() {
             // A connection that waits holds no block.
@@ -163,9 +187,6 @@ impl Opening {
             Ok(Opened::Ready | Opened::NeedMore) => None,
             Ok(Opened::Closed) => Some(Err(Broken::Closed)),
             Err(_) => {
-                if !self.seal.writing.get() {
-                    send_whole(fd, session.leaving());
-                }
                 session.leaving().clear();
                 Some(Err(Broken::Reset))
             }

@@ -266,6 +266,23 @@ fn content_before_a_fault_is_told_first_and_the_fault_says_why() {
     }
 }
 
+#[test]
+fn an_alert_comes_with_what_it_is_sealed_after() {
+    // A protocol that we do not speak is found after the server's hello was said.
+    let mut ends = Ends::new(&rustls::version::TLS13);
+    let server = Arc::get_mut(&mut ends.server).unwrap();
+    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let client = Arc::get_mut(&mut ends.client).unwrap();
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    let (mut client, mut server) = ends.begin();
+    client.receive(b"", 0);
+    server.receive(&client.leaving(), 64);
+    assert_eq!(server.last, Err(Error::NoApplicationProtocol));
+    client.receive(&server.leaving(), 64);
+    let alert = rustls::AlertDescription::NoApplicationProtocol;
+    assert_eq!(client.last, Err(Error::AlertReceived(alert)));
+}
+
 fn client_bytes_after_the_end() -> Vec<u8> {
     vec![0x17, 3, 3, 0, 4, 1, 2, 3, 4]
 }
