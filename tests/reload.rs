@@ -14,7 +14,7 @@ use std::thread;
 use serde_json::json;
 use support::openai::{self, CHAT, LAST_CHUNK, STREAM_HEAD, chunk};
 use support::site::{ACME, AMPLE};
-use support::{Gate, Gateway, Provider, Request, Site, eventually, refused};
+use support::{Gate, Gateway, Provider, Request, Site, StopAtEnd, eventually, refused};
 
 fn chat(key: &str) -> Request {
     Request::post(CHAT, openai::chat("m", json!({ "max_tokens": 10 }))).key(key)
@@ -53,6 +53,8 @@ fn a_hundred_reloads_under_load_fail_not_one_request() {
     let (stop, passed) = (AtomicBool::new(false), AtomicUsize::new(0));
 
     let passed = thread::scope(|scope| {
+        // Also when something below fails, or the threads would ask for ever.
+        let _stopped = StopAtEnd(&stop);
         for worker in 0..4 {
             let (gateway, stop, passed) = (&gateway, &stop, &passed);
             scope.spawn(move || {

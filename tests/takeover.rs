@@ -19,7 +19,7 @@ use serde_json::json;
 use support::binary::{BINARY, Folder, run_to_end, serve};
 use support::openai::{self, CHAT, LAST_CHUNK, STREAM_HEAD, chunk};
 use support::site::ACME;
-use support::{Client, Gate, Gateway, Provider, Request, Site, eventually};
+use support::{Client, Gate, Gateway, Provider, Request, Site, StopAtEnd, eventually};
 
 /// A file that every process of a test is started with, and the socket it names.
 struct Place {
@@ -86,15 +86,6 @@ fn ask_until(stop: &AtomicBool, url: &str, keep: bool, answered: &AtomicUsize) {
         if keep && answer.field("connection") != Some("close") {
             kept = Some(client);
         }
-    }
-}
-
-/// Tells the askers to stop, however their test ends.
-struct StopAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -3,6 +3,7 @@
 //! A test never sleeps to let something happen; it waits for the thing it can observe, and
 //! says what that was when it did not come.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -149,4 +150,13 @@ pub fn nano_usd(text: &str) -> i128 {
     assert!(fraction.len() <= 9, "finer than a nano-USD: {text:?}");
     let number = format!("{whole}{fraction:0<9}").parse::<i128>();
     sign * number.unwrap_or_else(|_| panic!("not a decimal: {text:?}"))
+}
+
+/// Tells the askers to stop, however their test ends.
+pub struct StopAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

@@ -20,7 +20,7 @@ pub mod wire;
 pub use authority::{Authority, Identity};
 pub use binary::Gateway;
 pub use client::Client;
-pub use expect::{Gate, PATIENCE, eventually, refused};
+pub use expect::{Gate, PATIENCE, StopAtEnd, eventually, refused};
 pub use message::{Answer, Head, Request};
 pub use provider::{Call, Peer, Provider};
 pub use site::Site;
