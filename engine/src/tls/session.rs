@@ -185,6 +185,7 @@ impl Session {
                 Ok(Turn::Again) => (has_content && end == Some(used), Opened::Ready),
                 Err(fault) => {
                     self.say_why(&mut sealed[used..]);
+                    self.begun = 0;
                     self.ended = Some(Err(fault.clone()));
                     // Content that came before the fault is not the fault's to take away.
                     return (used, told(has_content, Err(fault)));
