@@ -16,15 +16,23 @@ use crate::denial::Reading;
 #[derive(Debug)]
 pub struct Bucket {
     spec: BucketSpec,
+    /// Its name in what is written down; 0 where nothing is.
+    number: u32,
     counters: Arc<Counters>,
     /// The ledger's count of dropped holds.
     drops: Arc<AtomicU64>,
 }
 
 impl Bucket {
-    pub(crate) fn new(spec: BucketSpec, counters: Arc<Counters>, drops: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(
+        spec: BucketSpec,
+        number: u32,
+        counters: Arc<Counters>,
+        drops: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             spec,
+            number,
             counters,
             drops,
         }
@@ -33,6 +41,11 @@ impl Bucket {
     /// What the snapshot says of it. The limit in force is in [`Bucket::reading`].
     pub const fn spec(&self) -> &BucketSpec {
         &self.spec
+    }
+
+    /// Its lasting name in what is written down; 0 where nothing is.
+    pub const fn number(&self) -> u32 {
+        self.number
     }
 
     /// What it reads in the epoch that `now` lies in.

@@ -16,9 +16,9 @@ use tollring_config::Unit;
 
 use crate::amounts::{Amounts, UnixMillis, WorkerSlot};
 use crate::bucket::Bucket;
-use crate::counters::{At, Lack};
+use crate::counters::{Admitted, At, Lack};
 use crate::denial::{Denial, DenialReason, Need, Reading};
-use crate::tally::Turn;
+use crate::window::EpochEnd;
 
 /// Buckets on one path, at most: more than a plan, a tenant and a key may have together in
 /// one file.
@@ -35,9 +35,20 @@ pub struct Hold<'a> {
     held: Amounts,
     counted: Amounts,
     /// The epoch of each bucket that admitted this, by place in `path`.
-    turns: [Turn; PATH_MAX],
+    epochs: [Admitted; PATH_MAX],
     at: At,
     settled: bool,
+}
+
+/// What a request takes of one bucket, by the names that last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Posting {
+    /// The bucket's number.
+    pub bucket: u32,
+    /// The end of the epoch that admitted the request.
+    pub epoch: EpochEnd,
+    /// How much, in the bucket's unit.
+    pub amount: i64,
 }
 
 /// What became of a hold.
@@ -80,13 +91,13 @@ pub fn hold(
         "a path has more buckets than a hold has room for"
     );
     let (held, at) = (want.bounded(), At { slot, now });
-    let mut turns = [Turn::default(); PATH_MAX];
+    let mut epochs = [Admitted::default(); PATH_MAX];
     for (index, bucket) in path.iter().enumerate() {
         let want = held.of(bucket.spec().unit);
         match bucket.counters().enter(want, at) {
-            Ok(turn) => turns[index] = turn,
+            Ok(epoch) => epochs[index] = epoch,
             Err(reading) => {
-                give_back(&path[..index], turns, |unit| held.of(unit), at);
+                give_back(&path[..index], &epochs, |unit| held.of(unit), at);
                 let need = Need { more: want, own: 0 };
                 return Err(denial(path, index, need, reading, now));
             }
@@ -96,7 +107,7 @@ pub fn hold(
         path,
         held,
         counted: Amounts::default(),
-        turns,
+        epochs,
         at,
         settled: false,
     })
@@ -118,12 +129,12 @@ impl Hold<'_> {
             let unit = bucket.spec().unit;
             let taken = bucket
                 .counters()
-                .take(self.turns[index], more.spent(unit), at);
+                .take(self.epochs[index].turn, more.spent(unit), at);
             match taken {
                 Ok(()) | Err(Lack::Bygone) => {}
                 Err(Lack::Short(reading)) => {
                     let asked = &self.path[..index];
-                    give_back(asked, self.turns, |unit| more.spent(unit), at);
+                    give_back(asked, &self.epochs, |unit| more.spent(unit), at);
                     let need = Need {
                         more: more.spent(unit),
                         own: self.held.of(unit),
@@ -139,6 +150,21 @@ impl Hold<'_> {
     /// What is reserved.
     pub const fn held(&self) -> Amounts {
         self.held
+    }
+
+    /// What `cost` posts to each bucket of the path, for writing it down; a bucket that it
+    /// takes nothing of is left out.
+    pub fn postings(&self, cost: Amounts) -> impl Iterator<Item = Posting> + '_ {
+        let cost = cost.bounded();
+        let places = self.path.iter().zip(&self.epochs);
+        places.filter_map(move |(bucket, epoch)| {
+            let amount = cost.spent(bucket.spec().unit);
+            (amount != 0).then_some(Posting {
+                bucket: bucket.number(),
+                epoch: epoch.end,
+                amount,
+            })
+        })
     }
 
     /// Notes what the request has cost until now, in case it is dropped.
@@ -161,11 +187,11 @@ impl Hold<'_> {
         self.settled = true;
         let (cost, held, at) = (cost.bounded(), self.held, At { now, ..self.at });
         let mut late = 0;
-        for (bucket, turn) in self.path.iter().zip(self.turns) {
+        for (bucket, epoch) in self.path.iter().zip(&self.epochs) {
             let unit = bucket.spec().unit;
             let live = bucket
                 .counters()
-                .settle(turn, held.of(unit), cost.spent(unit), at);
+                .settle(epoch.turn, held.of(unit), cost.spent(unit), at);
             late += u16::from(!live);
         }
         Receipt {
@@ -198,11 +224,16 @@ impl Drop for Hold<'_> {
 
 /// Returns to each bucket of `path` what this step took from it, since a later one refused.
 #[cold]
-fn give_back(path: &[Arc<Bucket>], turns: [Turn; PATH_MAX], taken: impl Fn(Unit) -> i64, at: At) {
-    for (bucket, turn) in path.iter().zip(turns) {
+fn give_back(
+    path: &[Arc<Bucket>],
+    epochs: &[Admitted; PATH_MAX],
+    taken: impl Fn(Unit) -> i64,
+    at: At,
+) {
+    for (bucket, epoch) in path.iter().zip(epochs) {
         bucket
             .counters()
-            .settle(turn, taken(bucket.spec().unit), 0, at);
+            .settle(epoch.turn, taken(bucket.spec().unit), 0, at);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The registry of live counters by the lasting identity of their bucket.
 //!
 //! Asked when a snapshot is put in force, never by a request: those carry their
-//! buckets with them. What was spent before this process began is not known here.
+//! buckets with them. What was spent before this process began is told by [`Opening`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +12,27 @@ use tollring_config::BucketSpec;
 use crate::amounts::UnixMillis;
 use crate::bucket::Bucket;
 use crate::counters::Counters;
+use crate::window::EpochEnd;
+
+/// What was written down of buckets before they are bound.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// The lasting number of each bucket, in the order of the specs; empty where nothing is
+    /// written down.
+    pub numbers: Vec<u32>,
+    /// What was spent of a bucket, by its number and the end of the epoch.
+    pub posted: HashMap<(u32, EpochEnd), i64>,
+}
+
+impl Opening {
+    fn number(&self, place: usize) -> u32 {
+        self.numbers.get(place).copied().unwrap_or(0)
+    }
+
+    fn posted(&self, number: u32, end: EpochEnd) -> i64 {
+        self.posted.get(&(number, end)).copied().unwrap_or(0)
+    }
+}
 
 /// The live counters of every bucket that a snapshot refers to.
 #[derive(Debug)]
@@ -32,16 +53,29 @@ impl Ledger {
         }
     }
 
+    /// Live buckets for the limits of a snapshot, in their order, of which nothing was
+    /// written down.
+    pub fn bind(&self, specs: &[BucketSpec], now: UnixMillis) -> Vec<Arc<Bucket>> {
+        self.reopen(specs, &Opening::default(), now)
+    }
+
     /// Live buckets for the limits of a snapshot, in their order.
     ///
-    /// A bucket whose identity was bound before keeps its counters and takes over the
+    /// A bucket that is new here begins with what was written down of it. A bucket whose identity was bound before keeps its counters and takes over the
     /// limit at once. One that is in neither `specs` nor any snapshot still alive is
     /// forgotten, with what was counted. Not for a worker: it locks and allocates.
-    pub fn bind(&self, specs: &[BucketSpec], now: UnixMillis) -> Vec<Arc<Bucket>> {
+    pub fn reopen(
+        &self,
+        specs: &[BucketSpec],
+        opening: &Opening,
+        now: UnixMillis,
+    ) -> Vec<Arc<Bucket>> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let buckets = specs
             .iter()
-            .map(|spec| {
+            .enumerate()
+            .map(|(place, spec)| {
+                let number = opening.number(place);
                 let counters = match live.get(&spec.identity) {
                     // A window is part of the identity; were it not, its epochs would be
                     // of no use to another window.
@@ -50,13 +84,16 @@ impl Ledger {
                         Arc::clone(known)
                     }
                     _ => {
-                        let new = Counters::new(spec.window, spec.limit, self.workers, now);
+                        let posted = |end| opening.posted(number, end);
+                        let (window, limit) = (spec.window, spec.limit);
+                        let new = Counters::new(window, limit, self.workers, now, posted);
                         let new = Arc::new(new);
                         live.insert(spec.identity.clone(), Arc::clone(&new));
                         new
                     }
                 };
-                Arc::new(Bucket::new(spec.clone(), counters, Arc::clone(&self.drops)))
+                let drops = Arc::clone(&self.drops);
+                Arc::new(Bucket::new(spec.clone(), number, counters, drops))
             })
             .collect();
         // One reference is the registry's own.

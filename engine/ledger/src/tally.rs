@@ -152,8 +152,8 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// A place for `turn` and the turn before it, with `free` units for the former.
-    pub(crate) fn new(turn: Turn, free: i64) -> Self {
+    /// A place for `turn` and the turn before it: what is free and what was spent of the former.
+    pub(crate) fn new(turn: Turn, free: i64, posted: i64) -> Self {
         let lanes = |amount: i64| {
             let (this, that) = (Tally::new(turn, amount), Tally::new(turn.previous(), 0));
             if turn.lane() == 0 {
@@ -164,7 +164,7 @@ impl Slot {
         };
         Self {
             free: lanes(free),
-            posted: lanes(0),
+            posted: lanes(posted),
         }
     }
 

@@ -16,6 +16,21 @@ const DAYS_FROM_MONDAY_TO_1970: i64 = 3;
 /// An end that is never reached.
 pub(crate) const NEVER_MS: i64 = i64::MAX;
 
+/// When an epoch ends, in whole seconds since 1970: its name in what is written down.
+///
+/// Every window ends on a whole second. Good until the year 2106.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EpochEnd(pub u32);
+
+impl EpochEnd {
+    /// Of a window without end.
+    pub const NEVER: Self = Self(u32::MAX);
+
+    pub(crate) fn from_ms(ends_ms: i64) -> Self {
+        u32::try_from(ends_ms.div_euclid(SECOND_MS)).map_or(Self::NEVER, Self)
+    }
+}
+
 /// The first millisecond after the epoch of `window` that `now` lies in.
 ///
 /// [`NEVER_MS`] for a window without end, and for a calendar window whose end no

@@ -331,3 +331,28 @@ fn a_debt_run_up_while_the_slots_grow_is_seen() {
         );
     });
 }
+
+#[test]
+fn what_is_written_down_names_the_epoch_that_counted_it() {
+    const LATER: UnixMillis = UnixMillis(NOW.0 + 2_000);
+    model(|| {
+        let path = path_of(1, per_second(1), false);
+        let other = path.clone();
+        let thread = thread::spawn(move || {
+            let _ = other[0].reading(NEXT);
+            let _ = other[0].reading(LATER);
+        });
+        let held = hold(&path, of_tokens(1), WorkerSlot(0), NOW).unwrap();
+        let end = held.postings(of_tokens(1)).next().unwrap().epoch;
+        let _ = held.post(of_tokens(1), NOW);
+        thread.join().unwrap();
+        let [now, before] = [
+            path[0].reading(LATER),
+            path[0].reading_before(LATER).unwrap(),
+        ];
+        for reading in [now, before] {
+            let counted = reading.resets_at.unwrap().0 == i64::from(end.0);
+            assert_eq!(reading.posted, i64::from(counted), "{end:?}");
+        }
+    });
+}

@@ -27,7 +27,7 @@ use crate::denial::Reading;
 use crate::heat::Heat;
 use crate::sync::{AtomicBool, AtomicI64, AtomicU32, Mutex, OnceLock, Ordering, write_then_read};
 use crate::tally::{AMOUNT_MAX, Miss, Slot, Turn};
-use crate::window;
+use crate::window::{self, EpochEnd};
 
 use self::moves::Moves;
 
@@ -36,6 +36,13 @@ use self::moves::Moves;
 pub(crate) struct At {
     pub(crate) slot: WorkerSlot,
     pub(crate) now: UnixMillis,
+}
+
+/// The epoch that admitted a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Admitted {
+    pub(crate) turn: Turn,
+    pub(crate) end: EpochEnd,
 }
 
 /// Why units could not be taken.
@@ -55,9 +62,9 @@ pub(crate) enum Lack {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Counters {
-    /// The first millisecond that is no longer in this epoch.
-    ends_ms: AtomicI64,
     turn: AtomicU32,
+    /// The first millisecond that is no longer in the epoch, by lane.
+    ends_ms: [AtomicI64; 2],
     /// Whether `shared` owes units: then nothing may be given back to a slot.
     indebted: AtomicBool,
     shared: Slot,
@@ -69,16 +76,23 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// A cold bucket with everything free.
-    pub(crate) fn new(window: Window, limit: i64, workers: u16, now: UnixMillis) -> Self {
+    /// A cold bucket of which `posted` says how much was spent in an epoch that ends then.
+    pub(crate) fn new(
+        window: Window,
+        limit: i64,
+        workers: u16,
+        now: UnixMillis,
+        posted: impl FnOnce(EpochEnd) -> i64,
+    ) -> Self {
         let limit = limit.clamp(0, AMOUNT_MAX);
         let ends_ms = window::ends_ms(window, now);
         let turn = Turn::FIRST;
+        let posted = posted(EpochEnd::from_ms(ends_ms)).clamp(0, AMOUNT_MAX);
         Self {
-            ends_ms: AtomicI64::new(ends_ms),
             turn: AtomicU32::new(turn.0),
+            ends_ms: [(); 2].map(|()| AtomicI64::new(ends_ms)),
             indebted: AtomicBool::new(false),
-            shared: Slot::new(turn, limit),
+            shared: Slot::new(turn, limit - posted, posted),
             slots: OnceLock::new(),
             workers,
             window,
@@ -87,15 +101,20 @@ impl Counters {
         }
     }
 
-    /// Takes `want` units of the epoch that `now` lies in and names its turn.
+    /// Takes `want` units of the epoch that `now` lies in and names it.
     ///
     /// A clock that stepped back is in the epoch already begun: none is opened twice.
     #[inline]
-    pub(crate) fn enter(&self, want: i64, at: At) -> Result<Turn, Reading> {
+    pub(crate) fn enter(&self, want: i64, at: At) -> Result<Admitted, Reading> {
         loop {
             let turn = self.turn_at(at.now);
             match self.take(turn, want, at) {
-                Ok(()) => return Ok(turn),
+                Ok(()) => {
+                    if let Some(end) = self.end_of(turn) {
+                        return Ok(Admitted { turn, end });
+                    }
+                    // What was taken went with the epoch.
+                }
                 Err(Lack::Short(reading)) => return Err(reading),
                 // Two epochs began since `turn` was read. They only move forward, so the
                 // next answer is final unless this thread sleeps through two more.
@@ -153,15 +172,27 @@ impl Counters {
 
     /// The turn for a request at `now`.
     ///
-    /// The roller writes the turn before the end, so whoever reads a new end reads
-    /// its turn. Reading the old end and the new turn admits a request to the epoch
-    /// that has just begun: rightly, since it has.
+    /// The roller writes an end before the turn that it belongs to, so whoever reads a turn
+    /// reads its end, or that of the turn after the next, whose lane it is by then: such a
+    /// one finds the tag of its own turn gone.
     #[inline]
     fn turn_at(&self, now: UnixMillis) -> Turn {
-        if now.0 < self.ends_ms.load(Ordering::Acquire) {
-            return Turn(self.turn.load(Ordering::Acquire));
+        let turn = Turn(self.turn.load(Ordering::Acquire));
+        if now.0 < self.ends_ms[turn.lane()].load(Ordering::Acquire) {
+            return turn;
         }
         self.lock_at(now).turn()
+    }
+
+    /// When the epoch of `turn` ends; `None` if it is no longer counted.
+    ///
+    /// The roller opens a lane's tallies before it writes the lane's new end, so a tag that
+    /// is still there after the end was read says whose end it was.
+    #[inline]
+    fn end_of(&self, turn: Turn) -> Option<EpochEnd> {
+        let ends_ms = self.ends_ms[turn.lane()].load(Ordering::Acquire);
+        self.shared.posted(turn).read(turn)?;
+        Some(EpochEnd::from_ms(ends_ms))
     }
 
     #[inline]

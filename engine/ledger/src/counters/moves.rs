@@ -104,7 +104,7 @@ impl Counters {
         let mut moves = self.lock_at(now);
         let turn = moves.turn;
         let slots = (0..self.workers)
-            .map(|_| CachePadded::new(Slot::new(turn, 0)))
+            .map(|_| CachePadded::new(Slot::new(turn, 0, 0)))
             .collect();
         if self.slots.set(slots).is_ok() {
             let none = Slice {
@@ -194,8 +194,8 @@ impl Counters {
         moves.turn = turn;
         moves.epochs[turn.lane()] = Epoch { ends_ms, ..ended };
         self.square(moves);
+        self.ends_ms[turn.lane()].store(ends_ms, Ordering::Release);
         self.turn.store(turn.0, Ordering::Release);
-        self.ends_ms.store(ends_ms, Ordering::Release);
     }
 
     /// Takes `want` units from the shared counter, and a slice more for the worker's own
@@ -315,7 +315,7 @@ mod tests {
     }
 
     fn hot(limit: i64) -> Counters {
-        let counters = Counters::new(Window::Total, limit, 4, UnixMillis(0));
+        let counters = Counters::new(Window::Total, limit, 4, UnixMillis(0), |_| 0);
         counters.heat(UnixMillis(0));
         counters
     }
@@ -365,12 +365,12 @@ mod tests {
     #[test]
     fn a_debt_that_was_paid_lets_slots_have_units_again() {
         let counters = hot(1_600);
-        let turn = counters.enter(100, at(1)).unwrap();
+        let turn = counters.enter(100, at(1)).unwrap().turn;
         assert!(counters.settle(turn, 100, 1_700, at(2)));
         assert!(counters.indebted.load(Ordering::SeqCst));
         counters.set_limit(3_400, UnixMillis(3));
         assert!(!counters.indebted.load(Ordering::SeqCst));
-        let turn = counters.enter(1_000, at(4)).unwrap();
+        let turn = counters.enter(1_000, at(4)).unwrap().turn;
         assert!(
             counters.settle(turn, 0, 800, at(5)),
             "into debt again, with a hold open"
