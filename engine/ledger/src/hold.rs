@@ -129,7 +129,7 @@ impl Hold<'_> {
             let unit = bucket.spec().unit;
             let taken = bucket
                 .counters()
-                .take(self.epochs[index].turn, more.spent(unit), at);
+                .take_again(self.epochs[index].turn, more.spent(unit), at);
             match taken {
                 Ok(()) | Err(Lack::Bygone) => {}
                 Err(Lack::Short(reading)) => {
@@ -154,17 +154,40 @@ impl Hold<'_> {
 
     /// What `cost` posts to each bucket of the path, for writing it down; a bucket that it
     /// takes nothing of is left out.
-    pub fn postings(&self, cost: Amounts) -> impl Iterator<Item = Posting> + '_ {
-        let cost = cost.bounded();
-        let places = self.path.iter().zip(&self.epochs);
-        places.filter_map(move |(bucket, epoch)| {
-            let amount = cost.spent(bucket.spec().unit);
-            (amount != 0).then_some(Posting {
-                bucket: bucket.number(),
-                epoch: epoch.end,
-                amount,
-            })
-        })
+    pub fn postings<'p>(&self, cost: Amounts, into: &'p mut [Posting; PATH_MAX]) -> &'p [Posting] {
+        self.write_down(cost, |_, amount| amount != 0, into)
+    }
+
+    /// The same with every bucket that anything could be posted to, be it nothing.
+    pub fn reservations<'p>(
+        &self,
+        amounts: Amounts,
+        into: &'p mut [Posting; PATH_MAX],
+    ) -> &'p [Posting] {
+        self.write_down(amounts, |unit, _| unit != Unit::Concurrent, into)
+    }
+
+    fn write_down<'p>(
+        &self,
+        amounts: Amounts,
+        counts: impl Fn(Unit, i64) -> bool,
+        into: &'p mut [Posting; PATH_MAX],
+    ) -> &'p [Posting] {
+        let amounts = amounts.bounded();
+        let mut len = 0;
+        for (bucket, epoch) in self.path.iter().zip(&self.epochs) {
+            let unit = bucket.spec().unit;
+            let amount = amounts.spent(unit);
+            if counts(unit, amount) {
+                into[len] = Posting {
+                    bucket: bucket.number(),
+                    epoch: epoch.end,
+                    amount,
+                };
+                len += 1;
+            }
+        }
+        &into[..len]
     }
 
     /// Notes what the request has cost until now, in case it is dropped.

@@ -434,7 +434,8 @@ fn a_bucket_that_was_written_down_begins_with_what_was_spent() {
         epoch: ends,
         amount: 25,
     };
-    let postings: Vec<_> = held.postings(of_tokens(25)).collect();
+    let mut room = [Posting::default(); PATH_MAX];
+    let postings = held.postings(of_tokens(25), &mut room);
     assert_eq!(
         postings,
         [expected],
@@ -464,13 +465,29 @@ fn a_request_is_written_down_in_the_epoch_that_admitted_it() {
     let second = spec(Unit::Tokens, Window::Second, LimitClass::Velocity, 100);
     let path = Ledger::new(1).bind(&[second], NOW);
     let held = hold(&path, of_tokens(10), WorkerSlot(0), NOW).unwrap();
-    let admitted: Vec<_> = held.postings(of_tokens(1)).collect();
     let _turned = path[0].reading(after_ms(3_000));
-    let later: Vec<_> = held.postings(of_tokens(1)).collect();
-    assert_eq!(admitted, later);
+    let mut room = [Posting::default(); PATH_MAX];
+    let postings = held.postings(of_tokens(1), &mut room);
     assert_eq!(
-        admitted[0].epoch.0,
+        postings[0].epoch.0,
         u32::try_from(NOW.0 / 1_000 + 1).unwrap()
     );
     held.void(after_ms(3_000));
+}
+
+#[test]
+fn a_hold_that_outlives_thirty_two_epochs_settles_in_none_of_them() {
+    let second = spec(Unit::Tokens, Window::Second, LimitClass::Velocity, 100);
+    for epochs in 2..70 {
+        let path = Ledger::new(2).bind(std::slice::from_ref(&second), NOW);
+        let mut held = hold(&path, of_tokens(40), SLOT, NOW).unwrap();
+        for passed in 1..=epochs {
+            let _turned = path[0].reading(after_ms(passed * 1_000));
+        }
+        let now = after_ms(epochs * 1_000);
+        held.extend(of_tokens(10), now).unwrap();
+        assert_eq!(held.post(of_tokens(60), now).late, 1, "{epochs} epochs");
+        let read = sums(path[0].reading(now));
+        assert_eq!(read, [100, 0, 0, 100], "{epochs} epochs");
+    }
 }

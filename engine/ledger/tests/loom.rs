@@ -12,7 +12,7 @@ use std::sync::Arc;
 use loom::thread;
 use support::{NOW, after_ms, heat, of_tokens, spec, sums, tokens};
 use tollring_config::{BucketSpec, LimitClass, Unit, Window};
-use tollring_ledger::{Bucket, Ledger, UnixMillis, WorkerSlot, hold};
+use tollring_ledger::{Bucket, Ledger, PATH_MAX, Posting, UnixMillis, WorkerSlot, hold};
 
 type Path = Vec<Arc<Bucket>>;
 
@@ -343,7 +343,8 @@ fn what_is_written_down_names_the_epoch_that_counted_it() {
             let _ = other[0].reading(LATER);
         });
         let held = hold(&path, of_tokens(1), WorkerSlot(0), NOW).unwrap();
-        let end = held.postings(of_tokens(1)).next().unwrap().epoch;
+        let mut room = [Posting::default(); PATH_MAX];
+        let end = held.postings(of_tokens(1), &mut room)[0].epoch;
         let _ = held.post(of_tokens(1), NOW);
         thread.join().unwrap();
         let [now, before] = [

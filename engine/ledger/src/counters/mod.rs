@@ -141,10 +141,21 @@ impl Counters {
         }
     }
 
+    /// Takes `want` units more for a request that the epoch `turn` admitted a while ago.
+    pub(crate) fn take_again(&self, turn: Turn, want: i64, at: At) -> Result<(), Lack> {
+        if self.is_bygone(turn) {
+            return Err(Lack::Bygone);
+        }
+        self.take(turn, want, at)
+    }
+
     /// Settles a hold of `held` units of the epoch `turn` at `cost`; `false` if that
     /// epoch is no longer counted, in which case there is nothing left to settle.
     #[inline]
     pub(crate) fn settle(&self, turn: Turn, held: i64, cost: i64, at: At) -> bool {
+        if self.is_bygone(turn) {
+            return false;
+        }
         let own = self.slot(at.slot);
         if cost > 0 {
             // Posted before the rest is given back: in between, the rest reads as held.
@@ -182,6 +193,16 @@ impl Counters {
             return turn;
         }
         self.lock_at(now).turn()
+    }
+
+    /// Whether `turn` was left two turns ago or more, and its lane is another's.
+    ///
+    /// A request may last for many epochs, and a tag comes back after 32: it tells apart what
+    /// happens at the same time, this what lies long ago.
+    #[inline]
+    fn is_bygone(&self, turn: Turn) -> bool {
+        let now = Turn(self.turn.load(Ordering::Acquire));
+        now != turn && now.previous() != turn
     }
 
     /// When the epoch of `turn` ends; `None` if it is no longer counted.
