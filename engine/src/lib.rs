@@ -6,8 +6,8 @@
 //!
 //! # Invariants
 //!
-//! - Only `engine/src/net/`, `engine/ledger/src/journal.rs` and `loadgen`'s own net room may
-//!   contain `unsafe`, each block with its reason.
+//! - Only `engine/src/net/`, `engine/ledger/src/journal/map.rs` and `loadgen`'s own net room
+//!   may contain `unsafe`, each block with its reason.
 //! - `http1` and `dialects` do no I/O, read no clock, and hold no unbounded buffer.
 //! - Workers share nothing mutable except a bucket's atomics, an upstream's standing and
 //!   places, and bounded mail.

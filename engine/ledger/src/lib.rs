@@ -6,7 +6,8 @@
 //! for how many cores share one bucket.
 //!
 //! Not decided here: how much a request should hold, what it did cost, and what a
-//! refusal looks like to its caller. This room does no I/O and reads no clock.
+//! refusal looks like to its caller. This room reads no clock, and does no I/O but in
+//! [`journal`], where what was held and charged is put down.
 //!
 //! Invariants, for every bucket at every instant:
 //!
@@ -21,6 +22,7 @@ mod counters;
 mod denial;
 mod heat;
 mod hold;
+pub mod journal;
 mod ledger;
 pub mod price;
 mod sync;

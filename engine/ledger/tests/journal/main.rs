@@ -1,0 +1,8 @@
+//! The journal through its own interface, on real files.
+
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used)]
+
+mod room;
+mod starts;
+mod support;
