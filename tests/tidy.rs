@@ -13,7 +13,7 @@ use rules::Fault;
 use tree::Tree;
 
 /// Who may know whom. Downward only: no row may be reached from a package it names.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     (
         "tollring-fuzz",
         &["tollring-config", "tollring-dialects", "tollring-http1"],
@@ -22,12 +22,15 @@ const ARROWS: [(&str, &[&str]); 9] = [
         "tollring",
         &[
             "tollring-admin",
+            "tollring-store",
             "tollring-engine",
             "tollring-loadgen",
             "tollring-config",
         ],
     ),
-    ("tollring-admin", &["tollring-config"]),
+    ("tollring-admin", &["tollring-store", "tollring-config"]),
+    // The store keeps what it is told; it knows the configuration's units, and no socket.
+    ("tollring-store", &["tollring-config"]),
     (
         "tollring-engine",
         &[

@@ -1,0 +1,34 @@
+//! What has happened, on disk: usage, sums, postings and entities in one SQLite file.
+//!
+//! [`Store`] is the one writer. It numbers names, imports what the journals say exactly once,
+//! forgets rows that are too old, and keeps what the operator's API declares. A [`Reader`] asks,
+//! on any other thread, and neither makes the other wait.
+//!
+//! It knows no journal, no HTTP and no time of day: what happened comes as a [`Batch`], the time as
+//! an argument. It judges nothing either: an amount is added as it is told.
+//!
+//! One vocabulary: a type's fields are named as the columns they stand in
+//! (`migrations/0001_first.sql` is the list of them). All times are UTC: a day of the roll-ups
+//! begins at midnight UTC whatever the machine's zone is.
+
+mod fault;
+mod import;
+mod log;
+mod migrations;
+mod names;
+mod postings;
+mod prices;
+mod reader;
+mod rollup;
+mod store;
+mod usage;
+
+pub use fault::{FaultKind, StoreFault};
+pub use import::{Batch, Imported, Span};
+pub use names::NameKind;
+pub use postings::{NEVER, Posting};
+pub use prices::PriceVersion;
+pub use reader::{READ_TIME_MAX, Reader};
+pub use rollup::{Grain, Sums};
+pub use store::{FILE_NAME, Store};
+pub use usage::{Place, RequestId, TokenCounts, UsageRow};
