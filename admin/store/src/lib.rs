@@ -14,6 +14,7 @@
 mod fault;
 mod import;
 mod log;
+mod marks;
 mod migrations;
 mod names;
 mod postings;
@@ -21,6 +22,7 @@ mod prices;
 mod reader;
 mod rollup;
 mod store;
+mod sums;
 mod usage;
 
 pub use fault::{FaultKind, StoreFault};
@@ -29,6 +31,7 @@ pub use names::NameKind;
 pub use postings::{NEVER, Posting};
 pub use prices::PriceVersion;
 pub use reader::{READ_TIME_MAX, Reader};
-pub use rollup::{Grain, Sums};
+pub use rollup::Grain;
 pub use store::{FILE_NAME, Store};
+pub use sums::Sums;
 pub use usage::{Place, RequestId, TokenCounts, UsageRow};

@@ -6,7 +6,7 @@ use tollring_config::NanoUsd;
 use crate::fault::StoreFault;
 use crate::reader::Reader;
 use crate::store::count;
-use crate::usage::{Place, RequestId, TokenCounts, UsageRow};
+use crate::usage::{Place, RequestId, UsageRow, token_counts};
 
 impl Reader {
     /// The rows of one request, the oldest first: one, or one for each attempt that was recorded;
@@ -49,19 +49,5 @@ fn usage_row(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
         total_us: count(row, 26)?,
         bytes_in: count(row, 27)?,
         bytes_out: count(row, 28)?,
-    })
-}
-
-/// Reads the eight kinds of tokens from the column `first` on.
-pub(crate) fn token_counts(row: &Row<'_>, first: usize) -> rusqlite::Result<TokenCounts> {
-    Ok(TokenCounts {
-        input: count(row, first)?,
-        output: count(row, first + 1)?,
-        cached_read: count(row, first + 2)?,
-        cache_write: count(row, first + 3)?,
-        reasoning: count(row, first + 4)?,
-        audio: count(row, first + 5)?,
-        image: count(row, first + 6)?,
-        searches: count(row, first + 7)?,
     })
 }

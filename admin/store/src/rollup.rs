@@ -1,15 +1,23 @@
 //! Sums of usage over minutes, hours and days, kept up as rows are imported.
 //!
-//! A batch is summed in memory first, so that a group costs one upsert a batch and not one a
-//! request. All three grains are written at once: an hour is never behind its minutes, and a record
-//! that comes late is added where it belongs. Minutes, hours and days begin in UTC.
-
-use std::collections::HashMap;
+//! A batch is summed in memory first and added to its minutes. A minute that is over is folded into
+//! its hour, an hour into its day, each group then once and in the table's own order: with many
+//! callers that is a third of the work of keeping all three up with every batch. [`Marks`] say how
+//! far folding has come; what comes later than that is added to the coarser sums as well, and who
+//! reads takes minutes where hours are not yet whole. Minutes, hours and days begin in UTC.
 
 use rusqlite::Connection;
-use tollring_config::NanoUsd;
 
-use crate::usage::{TokenCounts, UsageRow, column};
+use crate::marks::Mark;
+use crate::sums::{SUM_COLUMNS, Sums};
+use crate::usage::UsageRow;
+
+/// The tenant under whom the sums over all tenants stand; no name has this number.
+pub(crate) const EVERYONE: u32 = u32::MAX;
+
+/// How much older than the oldest row of a batch a minute must be to be folded: what comes later
+/// than that is right too, but costs more.
+const LATE_S: i64 = 60;
 
 /// The length of a roll-up's spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,9 +31,6 @@ pub enum Grain {
 }
 
 impl Grain {
-    /// Every grain, the finest first.
-    pub(crate) const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
-
     /// Its length in seconds.
     pub const fn seconds(self) -> i64 {
         match self {
@@ -33,6 +38,11 @@ impl Grain {
             Self::Hour => 3_600,
             Self::Day => 86_400,
         }
+    }
+
+    /// The start of the span that `at_s` lies in.
+    pub const fn start_of(self, at_s: i64) -> i64 {
+        at_s - at_s.rem_euclid(self.seconds())
     }
 
     pub(crate) const fn table(self) -> &'static str {
@@ -44,171 +54,136 @@ impl Grain {
     }
 }
 
+/// Up to where (Unix seconds) finer sums are in the coarser ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marks {
+    /// Minutes that begin before this are in their hours; a whole minute.
+    hours_upto: i64,
+    /// Hours that begin before this are in their days; a whole hour, and not after `hours_upto`.
+    days_upto: i64,
+}
+
+impl Marks {
+    pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            hours_upto: Mark::HoursUpto.read(connection)?,
+            days_upto: Mark::DaysUpto.read(connection)?,
+        })
+    }
+
+    /// Whether the sums of `grain` have all that ended by `end_s`.
+    pub(crate) const fn is_whole(self, grain: Grain, end_s: i64) -> bool {
+        match grain {
+            Grain::Minute => true,
+            Grain::Hour => end_s <= self.hours_upto,
+            Grain::Day => end_s <= self.days_upto,
+        }
+    }
+}
+
 /// What the requests of one span have in common that are summed together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Group {
-    pub(crate) starts_s: i64,
-    pub(crate) tenant: u32,
-    pub(crate) key: u32,
-    pub(crate) service: u32,
-    pub(crate) model: u32,
-    pub(crate) provider: u32,
-    pub(crate) status: u16,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    starts_s: i64,
+    tenant: u32,
+    key: u32,
+    service: u32,
+    model: u32,
+    provider: u32,
+    status: u16,
 }
 
-/// What the requests of a group come to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    /// All of them.
-    pub requests: u64,
-    /// Those answered with a status of 500 or above, or not at all.
-    pub errors: u64,
-    /// Those that we refused with a status below 500.
-    pub refused: u64,
-    /// Tokens by kind.
-    pub tokens: TokenCounts,
-    /// What they cost.
-    pub cost: NanoUsd,
-    /// Microseconds to the first byte, over all of them.
-    pub ttfb_us: u64,
-    /// Microseconds to the last byte, over all of them.
-    pub total_us: u64,
-    /// Bytes of requests.
-    pub bytes_in: u64,
-    /// Bytes of answers.
-    pub bytes_out: u64,
-}
-
-/// The columns of [`Sums`], in order.
-pub(crate) const SUM_COLUMNS: [&str; 16] = [
-    "requests",
-    "errors",
-    "refused",
-    "input",
-    "output",
-    "cached_read",
-    "cache_write",
-    "reasoning",
-    "audio",
-    "image",
-    "searches",
-    "cost",
-    "ttfb_us",
-    "total_us",
-    "bytes_in",
-    "bytes_out",
-];
-
-impl Sums {
-    /// What one request adds.
+impl Group {
     fn of(row: &UsageRow) -> Self {
-        let is_error = row.status == 0 || row.status >= 500;
         Self {
-            requests: 1,
-            errors: u64::from(is_error),
-            refused: u64::from(row.refusal != 0 && !is_error),
-            tokens: row.tokens,
-            cost: row.cost,
-            ttfb_us: u64::from(row.ttfb_us),
-            total_us: row.total_us,
-            bytes_in: row.bytes_in,
-            bytes_out: row.bytes_out,
-        }
-    }
-
-    /// In the order of [`SUM_COLUMNS`].
-    fn columns(&self) -> [i64; 16] {
-        let tokens = &self.tokens;
-        [
-            column(self.requests),
-            column(self.errors),
-            column(self.refused),
-            column(tokens.input),
-            column(tokens.output),
-            column(tokens.cached_read),
-            column(tokens.cache_write),
-            column(tokens.reasoning),
-            column(tokens.audio),
-            column(tokens.image),
-            column(tokens.searches),
-            self.cost.0,
-            column(self.ttfb_us),
-            column(self.total_us),
-            column(self.bytes_in),
-            column(self.bytes_out),
-        ]
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        let (ours, theirs) = (&mut self.tokens, &other.tokens);
-        for (sum, more) in [
-            (&mut self.requests, other.requests),
-            (&mut self.errors, other.errors),
-            (&mut self.refused, other.refused),
-            (&mut ours.input, theirs.input),
-            (&mut ours.output, theirs.output),
-            (&mut ours.cached_read, theirs.cached_read),
-            (&mut ours.cache_write, theirs.cache_write),
-            (&mut ours.reasoning, theirs.reasoning),
-            (&mut ours.audio, theirs.audio),
-            (&mut ours.image, theirs.image),
-            (&mut ours.searches, theirs.searches),
-            (&mut self.ttfb_us, other.ttfb_us),
-            (&mut self.total_us, other.total_us),
-            (&mut self.bytes_in, other.bytes_in),
-            (&mut self.bytes_out, other.bytes_out),
-        ] {
-            *sum = sum.saturating_add(more);
-        }
-        self.cost += other.cost;
-    }
-}
-
-/// Adds `rows` to the sums of their minutes, hours and days.
-pub(crate) fn add(connection: &Connection, rows: &[UsageRow]) -> rusqlite::Result<()> {
-    let mut minutes: HashMap<Group, Sums> = HashMap::new();
-    for row in rows {
-        let group = Group {
-            starts_s: row.at_ms().div_euclid(1000),
+            starts_s: Grain::Minute.start_of(row.at_ms().div_euclid(1000)),
             tenant: row.tenant,
             key: row.key,
             service: row.service,
             model: row.model_asked,
             provider: row.provider,
             status: row.status,
-        };
-        let minute = within(group, Grain::Minute);
-        minutes.entry(minute).or_default().add(&Sums::of(row));
+        }
     }
+
+    /// The same for all tenants together.
+    fn of_everyone(self) -> Self {
+        Self {
+            tenant: EVERYONE,
+            key: 0,
+            ..self
+        }
+    }
+
+    fn within(self, grain: Grain) -> Self {
+        Self {
+            starts_s: grain.start_of(self.starts_s),
+            ..self
+        }
+    }
+}
+
+/// Adds `rows` to the sums of their minutes, and folds the minutes and hours that are over.
+pub(crate) fn add(connection: &Connection, rows: &[UsageRow]) -> rusqlite::Result<()> {
+    let marks = Marks::read(connection)?;
+    let mut minutes = sum_up(
+        rows.iter()
+            .map(|row| (Group::of(row), Sums::of(row)))
+            .collect(),
+    );
+    let everyone = minutes
+        .iter()
+        .map(|&(group, sums)| (group.of_everyone(), sums));
+    minutes.extend(sum_up(everyone.collect()));
     upsert(connection, Grain::Minute, &minutes)?;
-    let hours = coarser(&minutes, Grain::Hour);
-    upsert(connection, Grain::Hour, &hours)?;
-    upsert(connection, Grain::Day, &coarser(&hours, Grain::Day))
-}
-
-fn within(group: Group, grain: Grain) -> Group {
-    let starts_s = group.starts_s - group.starts_s.rem_euclid(grain.seconds());
-    Group { starts_s, ..group }
-}
-
-fn coarser(finer: &HashMap<Group, Sums>, grain: Grain) -> HashMap<Group, Sums> {
-    let mut sums: HashMap<Group, Sums> = HashMap::with_capacity(finer.len());
-    for (&group, more) in finer {
-        sums.entry(within(group, grain)).or_default().add(more);
+    // What is late for folding goes where folding would have brought it.
+    let late = |upto: i64, grain: Grain| {
+        let late = minutes
+            .iter()
+            .filter(move |(group, _)| group.starts_s < upto);
+        sum_up(
+            late.map(|&(group, sums)| (group.within(grain), sums))
+                .collect(),
+        )
+    };
+    upsert(
+        connection,
+        Grain::Hour,
+        &late(marks.hours_upto, Grain::Hour),
+    )?;
+    upsert(connection, Grain::Day, &late(marks.days_upto, Grain::Day))?;
+    match minutes.iter().map(|(group, _)| group.starts_s).min() {
+        Some(oldest_s) => fold(connection, marks, oldest_s - LATE_S),
+        None => Ok(()),
     }
-    sums
 }
 
-fn upsert(
-    connection: &Connection,
-    grain: Grain,
-    sums: &HashMap<Group, Sums>,
-) -> rusqlite::Result<()> {
-    let mut groups: Vec<(&Group, &Sums)> = sums.iter().collect();
-    // In the table's own order, so that neighbours are found where the one before them was.
-    groups.sort_unstable_by_key(|&(group, _)| group);
-    let mut statement = connection.prepare_cached(&upsert_sql(grain))?;
-    for (group, sums) in groups {
+/// One entry a group, in the table's own order, so that neighbours are found where the one before
+/// them was.
+fn sum_up(mut parts: Vec<(Group, Sums)>) -> Vec<(Group, Sums)> {
+    parts.sort_unstable_by_key(|&(group, _)| group);
+    parts.dedup_by(|(group, more), (kept, sums)| {
+        let same = group == kept;
+        if same {
+            sums.add(more);
+        }
+        same
+    });
+    parts
+}
+
+fn upsert(connection: &Connection, grain: Grain, sums: &[(Group, Sums)]) -> rusqlite::Result<()> {
+    if sums.is_empty() {
+        return Ok(());
+    }
+    let marks = vec!["?"; 7 + SUM_COLUMNS.len()].join(", ");
+    let sql = format!(
+        "INSERT INTO {} VALUES ({marks}) {}",
+        grain.table(),
+        on_conflict()
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    for (group, sums) in sums {
         statement.raw_bind_parameter(1, group.starts_s)?;
         let names = [
             group.tenant,
@@ -229,17 +204,59 @@ fn upsert(
     Ok(())
 }
 
-fn upsert_sql(grain: Grain) -> String {
-    let table = grain.table();
-    let marks = vec!["?"; 7 + SUM_COLUMNS.len()].join(", ");
-    let added: Vec<String> = SUM_COLUMNS
-        .iter()
-        .map(|column| format!("{column} = {column} + excluded.{column}"))
-        .collect();
+fn on_conflict() -> String {
+    let added = SUM_COLUMNS.map(|column| format!("{column} = {column} + excluded.{column}"));
     format!(
-        "INSERT INTO {table} VALUES ({marks}) \
-         ON CONFLICT (starts_s, tenant, key, service, model, provider, status) \
-         DO UPDATE SET {}",
+        "ON CONFLICT (starts_s, tenant, key, service, model, provider, status) DO UPDATE SET {}",
         added.join(", ")
     )
+}
+
+/// Brings minutes that begin before `upto_s` into their hours, and whole hours into their days.
+fn fold(connection: &Connection, marks: Marks, upto_s: i64) -> rusqlite::Result<()> {
+    let hours_upto = Grain::Minute.start_of(upto_s);
+    if hours_upto <= marks.hours_upto {
+        return Ok(());
+    }
+    bring(
+        connection,
+        Grain::Minute,
+        Grain::Hour,
+        [marks.hours_upto, hours_upto],
+    )?;
+    Mark::HoursUpto.write(connection, hours_upto)?;
+    let days_upto = Grain::Hour.start_of(hours_upto);
+    if days_upto <= marks.days_upto {
+        return Ok(());
+    }
+    bring(
+        connection,
+        Grain::Hour,
+        Grain::Day,
+        [marks.days_upto, days_upto],
+    )?;
+    Mark::DaysUpto.write(connection, days_upto)
+}
+
+/// Adds the sums of the spans that begin in `from..upto` to the coarser ones they lie in.
+fn bring(
+    connection: &Connection,
+    finer: Grain,
+    coarser: Grain,
+    [from_s, upto_s]: [i64; 2],
+) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO {} SELECT starts_s - starts_s % {}, \
+         tenant, key, service, model, provider, status, {} \
+         FROM {} WHERE starts_s >= ?1 AND starts_s < ?2 {}",
+        coarser.table(),
+        coarser.seconds(),
+        SUM_COLUMNS.join(", "),
+        finer.table(),
+        on_conflict()
+    );
+    connection
+        .prepare_cached(&sql)?
+        .execute([from_s, upto_s])
+        .map(drop)
 }

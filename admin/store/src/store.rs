@@ -15,6 +15,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Row, Transaction, TransactionBehavior};
 
 use crate::fault::{Cause, FaultKind, StoreFault};
+use crate::marks::Mark;
 use crate::migrations;
 
 /// The database's name in the folder of the store.
@@ -94,7 +95,8 @@ impl Store {
             .pragma_update(None, "synchronous", "FULL")
             .map_err(fault)?;
         let synced = self.write(|transaction| {
-            transaction.execute("UPDATE durable SET times = times + 1", [])?;
+            let times = Mark::Synced.read(transaction)?;
+            Mark::Synced.write(transaction, times + 1)?;
             Ok(checkpoints(transaction)?)
         });
         let fault = |error: rusqlite::Error| Cause::from(error).of(&self.file);

@@ -3,7 +3,10 @@
 //! Names stand here as numbers (`names`), 0 for none. What a code of `refusal`, `dialect`,
 //! `outcome` or `usage_source` means is the journal's vocabulary; the store only keeps it.
 
+use rusqlite::Row;
 use tollring_config::NanoUsd;
+
+use crate::store::count;
 
 /// The twelve bytes of a request's id; callers see them as `req_` and 24 hexadecimal digits.
 pub type RequestId = [u8; 12];
@@ -133,4 +136,18 @@ impl UsageRow {
 pub(crate) fn column(count: u64) -> i64 {
     const COUNT_MAX: u64 = 1 << 53;
     i64::try_from(count.min(COUNT_MAX)).unwrap_or(i64::MAX)
+}
+
+/// Reads the eight kinds of tokens from the column `first` on.
+pub(crate) fn token_counts(row: &Row<'_>, first: usize) -> rusqlite::Result<TokenCounts> {
+    Ok(TokenCounts {
+        input: count(row, first)?,
+        output: count(row, first + 1)?,
+        cached_read: count(row, first + 2)?,
+        cache_write: count(row, first + 3)?,
+        reasoning: count(row, first + 4)?,
+        audio: count(row, first + 5)?,
+        image: count(row, first + 6)?,
+        searches: count(row, first + 7)?,
+    })
 }

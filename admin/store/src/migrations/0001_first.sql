@@ -13,9 +13,12 @@ CREATE TABLE checkpoints (
     sequence INTEGER NOT NULL
 ) STRICT;
 
--- Something to commit where a commit is wanted for its sync.
-CREATE TABLE durable (times INTEGER NOT NULL) STRICT;
-INSERT INTO durable VALUES (0);
+-- How far each chore has come: see `Mark`.
+CREATE TABLE marks (
+    mark  INTEGER PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT;
+INSERT INTO marks VALUES (1, 0), (2, 0), (3, 0), (4, 0);
 
 -- By end first: a start reads the epochs that have not ended, which lie together.
 CREATE TABLE postings (
@@ -62,7 +65,8 @@ CREATE TABLE usage_rows (
 -- The ids of one worker rise, so this index too is appended to, in a few places.
 CREATE INDEX usage_by_request ON usage_rows (request);
 
--- Roll-ups. By time first: a batch adds to the end of each table, whoever called.
+-- Roll-ups. By time first: a batch adds to the end of each table, whoever called. Hours follow
+-- their minutes and days their hours, up to the marks. The tenant 4294967295 is all of them.
 CREATE TABLE usage_minutes (
     starts_s    INTEGER NOT NULL,
     tenant      INTEGER NOT NULL,
