@@ -5,6 +5,7 @@
 
 mod care;
 mod rules;
+mod store;
 
 use serde_json::{Map, Value, json};
 
@@ -30,6 +31,7 @@ impl Snapshot {
                 "token": self.admin.token.as_ref().map(|_| HIDDEN),
                 "tls": self.admin.tls.as_ref().map(describe_files),
             },
+            "store": self.store.as_ref().map(store::store),
             "timeouts": self.describe_timeouts(),
             "limits": {
                 "head_bytes": self.limits.head_bytes,

@@ -6,6 +6,7 @@
 
 mod care;
 mod rules;
+mod store;
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +28,7 @@ pub fn schema_json() -> String {
         json!({
             "server": server(),
             "admin": admin(),
-            "store": { "description": "Not available yet.", "not": {} },
+            "store": store::store(),
             "providers": named(provider()),
             "models": named(model()),
             "services": named(service()),

@@ -31,6 +31,17 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 96;
 /// Bytes of a host name (RFC 1035 §2.3.4).
 pub const HOST_BYTES_MAX: usize = 253;
 
+/// Bytes of one file of the journal: room for a few hundred records, so that tests fill one soon.
+pub const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
+/// Every worker maps two of them.
+pub const SEGMENT_BYTES_MAX: u64 = 256 * MIB;
+/// Bytes of the whole journal: below this even two workers have no room to turn.
+pub const JOURNAL_BYTES_MIN: u64 = MIB;
+/// More than a day's requests at the rates this is built for.
+pub const JOURNAL_BYTES_MAX: u64 = 1024 * 1024 * MIB;
+/// Days that rows of single requests may be kept: a century.
+pub const KEEP_ROWS_DAYS_MAX: u64 = 36_500;
+
 /// Data ports: every worker has a listener for each.
 pub const LISTEN_MAX: usize = 16;
 /// Clients of one worker on their way through a TLS handshake; beyond it, newcomers are closed.

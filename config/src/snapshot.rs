@@ -4,6 +4,7 @@
 //! index, so that nothing on the path of a request can fail to be found. It
 //! holds no live state: counters of buckets live in the ledger.
 
+mod store;
 mod tls;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use crate::rules::{Edge, Network, ServiceRules};
 use crate::secret::Secret;
 use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
 
+pub use store::{CrashSettle, Durability, FailMode, Store};
 pub use tls::{CertificateFiles, ClientCertificates, ServerTls, TlsVersion, UpstreamTls};
 
 macro_rules! index {
@@ -50,6 +52,8 @@ pub struct Snapshot {
     pub server: Server,
     /// Where the operator's door is.
     pub admin: Admin,
+    /// What is kept on disk; absent: counters begin anew with each process.
+    pub store: Option<Store>,
     /// Who may come, and whose word about callers is believed.
     pub edge: Edge,
     /// The deadlines; a provider or service may have its own.

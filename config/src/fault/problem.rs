@@ -212,8 +212,6 @@ pub enum Problem {
 /// Something planned and not in this version; refused rather than ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotYet {
-    /// `[store] path`.
-    Store,
     /// `[store] url`.
     StorePostgres,
 }

@@ -174,17 +174,14 @@ impl Problem {
 impl NotYet {
     fn message(self) -> String {
         match self {
-            Self::Store => "this version keeps counters in memory",
-            Self::StorePostgres => {
-                "this version keeps counters in memory and speaks to no database"
-            }
+            Self::StorePostgres => "this version keeps its store in a folder of its own",
         }
         .to_owned()
     }
 
     const fn remedy(self) -> &'static str {
         match self {
-            Self::Store | Self::StorePostgres => "remove [store]",
+            Self::StorePostgres => "write `path = \"/var/lib/tollring\"` in its place",
         }
     }
 }

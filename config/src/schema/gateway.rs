@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::fault::{NotYet, Problem};
+use crate::fault::Problem;
 use crate::limits::{
     BODY_BYTES_MAX, BODY_BYTES_MIN, BODY_RATE_MAX, CONNECTIONS_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX,
     HEAD_BYTES_MIN, HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LISTEN_MAX, MEMORY_BYTES_MAX,
@@ -133,17 +133,6 @@ pub(crate) fn admin(mut table: Table<'_>) -> Option<AdminSchema> {
         token: token.flatten(),
         tls: tls.flatten(),
     })
-}
-
-/// `[store]` in any form is refused: counters that vanish must not look as if they were kept.
-pub(crate) fn store(mut table: Table<'_>) -> Option<()> {
-    for (name, reason) in [("path", NotYet::Store), ("url", NotYet::StorePostgres)] {
-        if let Some(field) = table.take(name) {
-            field.report(Problem::NotYet(reason));
-        }
-    }
-    table.close();
-    None
 }
 
 pub(crate) fn timeouts(mut table: Table<'_>) -> Option<Timeouts> {

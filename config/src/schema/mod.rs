@@ -14,19 +14,22 @@ pub(crate) mod gateway;
 pub(crate) mod limit;
 pub(crate) mod models;
 pub(crate) mod rules;
+pub(crate) mod store;
 pub(crate) mod tenants;
 pub(crate) mod tls;
 pub(crate) mod upstreams;
 
 use crate::limits::{MODELS_MAX, PLANS_MAX, PROVIDERS_MAX, SERVICES_MAX, TENANTS_MAX};
 use crate::read::{Entry, Table};
-use crate::snapshot::{ErrorsPolicy, Limits, QuotaPolicy, Timeouts};
+use crate::snapshot::{ErrorsPolicy, Limits, QuotaPolicy, Store, Timeouts};
 use crate::value::{parse_model_name, parse_name};
 
 /// Everything that was written; a section is `None` if it was faulty.
 pub(crate) struct Schema {
     pub(crate) server: Option<gateway::ServerSchema>,
     pub(crate) admin: Option<gateway::AdminSchema>,
+    /// The inner is `None` where the file has no such table.
+    pub(crate) store: Option<Option<Store>>,
     pub(crate) timeouts: Option<Timeouts>,
     pub(crate) limits: Option<Limits>,
     pub(crate) quota: Option<QuotaPolicy>,
@@ -43,8 +46,7 @@ impl Schema {
     pub(crate) fn read(mut root: Table<'_>) -> Self {
         let server = root.section("server", gateway::server);
         let admin = root.section("admin", gateway::admin);
-        // Only for what it reports: there is nothing to store in yet.
-        let _ = root.section("store", gateway::store);
+        let store = root.maybe("store", |field| field.table().and_then(store::store));
         let providers = root.named("providers", PROVIDERS_MAX, parse_name, upstreams::provider);
         let models = root.named("models", MODELS_MAX, parse_model_name, models::model);
         let services = root.named("services", SERVICES_MAX, parse_name, upstreams::service);
@@ -58,6 +60,7 @@ impl Schema {
         Self {
             server,
             admin,
+            store,
             timeouts,
             limits,
             quota,

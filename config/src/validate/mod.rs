@@ -60,6 +60,7 @@ pub(crate) fn validate(document: &Document<'_>, mut schema: Schema) -> Option<Sn
         version: 0,
         server,
         admin,
+        store: schema.store?,
         edge: edge?,
         timeouts,
         limits: schema.limits?,

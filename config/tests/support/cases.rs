@@ -114,12 +114,24 @@ const SHAPE: &[Case] = &[
         "1:1 tenants.t.keys[0]: must have either sha256 or subject; write sha256",
     ),
     (
-        "[store]\npath = '/x'",
-        "2:8 store.path: this version keeps counters in memory; remove [store]",
+        "[store]\npath = ''",
+        "2:8 store.path: '' is not the path of a file",
     ),
     (
-        "[store]\nurl = 'postgres://x'",
-        "2:7 store.url: this version keeps counters in memory and",
+        "[store]\ndurability = 'sync'",
+        "1:1 store.path: is missing; add `path = \"/var/lib/tollring\"`",
+    ),
+    (
+        "[store]\npath = '/x'\njournal_max = '1KiB'",
+        "3:15 store.journal_max: '1KiB' is not from 1048576 to 1099511627776",
+    ),
+    (
+        "[store]\npath = '/x'\nfail_mode = 'close'",
+        "3:13 store.fail_mode: 'close' is none of the choices; did you mean `closed`?",
+    ),
+    (
+        "[store]\npath = '/x'\nurl = 'postgres://x'",
+        "3:7 store.url: this version keeps its store in a folder of its own; write `path",
     ),
     (
         "[tenants.'a b']",
