@@ -21,6 +21,7 @@ use tollring_engine::tls::{TlsFault, server_config};
 use tollring_engine::{Engine, IoKind, MemoryReading, UnixMillis};
 
 use crate::check;
+use crate::recorder::Recorder;
 use crate::systemd;
 
 /// Buckets that one reading shows. Arbitrary: what a person can scroll through.
@@ -33,6 +34,8 @@ pub(crate) struct RunningGateway {
     file: Option<PathBuf>,
     started: Instant,
     draining: AtomicBool,
+    /// Where it is written down what was spent, if anywhere.
+    recorder: Option<Arc<Recorder>>,
     /// What the operator's port shows, where it speaks TLS.
     admin_tls: Option<Arc<ArcSwap<ServerConfig>>>,
 }
@@ -42,6 +45,7 @@ impl RunningGateway {
     pub(crate) fn new(
         engine: Engine,
         file: Option<PathBuf>,
+        recorder: Option<Arc<Recorder>>,
         admin_tls: Option<Arc<ArcSwap<ServerConfig>>>,
     ) -> Arc<Self> {
         let draining = AtomicBool::new(false);
@@ -50,6 +54,7 @@ impl RunningGateway {
             file,
             started: Instant::now(),
             draining,
+            recorder,
             admin_tls,
         })
     }
@@ -236,7 +241,7 @@ impl Gateway for RunningGateway {
 impl RunningGateway {
     fn read_again(&self) -> Result<Reloaded, ReloadFault> {
         let file = self.file.as_ref().ok_or(ReloadFault::NoFile)?;
-        let snapshot = check::load(file).map_err(ReloadFault::Faulty)?;
+        let mut snapshot = check::load(file).map_err(ReloadFault::Faulty)?;
         let unfit = |fault: TlsFault| ReloadFault::Keys(fault.to_string());
         // Read before anything is put in force: all of it changes, or nothing.
         let files = snapshot
@@ -245,7 +250,11 @@ impl RunningGateway {
             .as_ref()
             .filter(|_| self.admin_tls.is_some());
         let admin_tls = files.map(server_config).transpose().map_err(unfit)?;
-        let (version, changes) = self.engine.publish(snapshot).map_err(unfit)?;
+        let prepared = self.recorder.as_ref().map(|at| at.prepare(&mut snapshot));
+        let opening = prepared.transpose();
+        let opening = opening.map_err(|fault| ReloadFault::Unwritten(fault.to_string()))?;
+        let published = self.engine.publish(snapshot, &opening.unwrap_or_default());
+        let (version, changes) = published.map_err(unfit)?;
         if let (Some(shown), Some(renewed)) = (&self.admin_tls, admin_tls) {
             shown.store(renewed);
         }

@@ -75,6 +75,9 @@ fn reload(gateway: &RunningGateway) {
         Err(ReloadFault::Keys(fault)) => {
             tracing::error!(fault, "the old configuration stays in force, with its keys");
         }
+        Err(ReloadFault::Unwritten(fault)) => {
+            tracing::error!(fault, "the old configuration stays in force");
+        }
         Err(ReloadFault::NoFile) => tracing::warn!("there is no file to read again"),
         Err(ReloadFault::Faulty(faults)) => {
             tracing::error!(

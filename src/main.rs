@@ -10,6 +10,7 @@ mod doctor;
 mod gateway;
 mod life;
 mod ready;
+mod recorder;
 mod serve;
 mod systemd;
 mod takeover;

@@ -12,8 +12,8 @@ use arc_swap::ArcSwap;
 use signal_hook::iterator::Signals;
 use tollring_admin::{Door, Gateway, OpenDoor};
 use tollring_config::{Secret, Snapshot};
-use tollring_engine::Engine;
 use tollring_engine::tls::server_config;
+use tollring_engine::{Engine, Written};
 
 use crate::check;
 use crate::cli::{ServeArgs, complain};
@@ -21,6 +21,7 @@ use crate::demo::{self, Keys};
 use crate::gateway::RunningGateway;
 use crate::life::{self, Event};
 use crate::ready::Ready;
+use crate::recorder::{Recorder, Running};
 use crate::systemd;
 use crate::takeover::{self, Handover, Offer, Predecessor};
 
@@ -58,12 +59,23 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
     };
     let (predecessor, inherited) = inherit(args, &snapshot)?;
     let offer = prepare_offer(&snapshot, predecessor.is_some())?;
-    let engine = Engine::prepare(snapshot, inherited.data);
+    let recorder = Recorder::open(&snapshot).map_err(|fault| format!("tollring: {fault}"))?;
+    let recorder = recorder.map(Arc::new);
+    let opening = recorder.as_ref().map(|at| at.prepare(&mut snapshot));
+    let opening = opening
+        .transpose()
+        .map_err(|fault| format!("tollring: {fault}"))?;
+    let written = Written {
+        journal: recorder.as_ref().map(|at| at.journal()),
+        opening: opening.unwrap_or_default(),
+    };
+    let engine = Engine::prepare(snapshot, inherited.data, written);
     let engine = engine.map_err(|fault| format!("tollring: {fault}"))?;
     log_io(&engine);
     let file = (!args.demo).then(|| args.config.clone());
-    let gateway = RunningGateway::new(engine, file, admin_tls);
+    let gateway = RunningGateway::new(engine, file, recorder.clone(), admin_tls);
     let open = open_door(door, inherited.admin, &gateway).inspect_err(|_| gateway.engine.stop())?;
+    let recording = start_recorder(recorder.as_ref(), &gateway)?;
     gateway.engine.open();
     if let Some(predecessor) = predecessor {
         predecessor.relieve();
@@ -93,6 +105,9 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
         offer.withdraw();
     }
     open.close();
+    if let Some(recording) = recording {
+        recording.finish();
+    }
     drop(provider);
     Ok(())
 }
@@ -143,6 +158,28 @@ fn prepare_offer(snapshot: &Snapshot, takes_over: bool) -> Result<Option<Offer>,
         )
     });
     offer.map(Some)
+}
+
+fn start_recorder(
+    recorder: Option<&Arc<Recorder>>,
+    gateway: &Arc<RunningGateway>,
+) -> Result<Option<Running>, String> {
+    let Some(recorder) = recorder else {
+        tracing::warn!(
+            "there is no [store]: counters and balances are in memory, and begin anew with the \
+             next process"
+        );
+        return Ok(None);
+    };
+    let told = Arc::downgrade(gateway);
+    let synced = move || {
+        if let Some(gateway) = told.upgrade() {
+            gateway.engine.synced();
+        }
+    };
+    let running = recorder.start(synced);
+    let running = running.map_err(|fault| format!("tollring: cannot start a thread: {fault}"));
+    running.map(Some)
 }
 
 /// From here on a new process may take over. That it may not is no reason to stop serving.

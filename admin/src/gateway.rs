@@ -61,4 +61,6 @@ pub enum ReloadFault {
     Faulty(Faults),
     /// A certificate, key or root that the file names cannot be had; a sentence that says which.
     Keys(String),
+    /// The names in it cannot be written down; a sentence that says why.
+    Unwritten(String),
 }

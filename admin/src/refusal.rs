@@ -107,7 +107,9 @@ impl Refusal {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::ReloadLate => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ReloadLate | Self::ReloadRefused(ReloadFault::Unwritten(_)) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -126,6 +128,7 @@ impl Refusal {
             Self::ReloadRefused(ReloadFault::NoFile) => "no_file",
             Self::ReloadRefused(ReloadFault::Faulty(_)) => "file_faulty",
             Self::ReloadRefused(ReloadFault::Keys(_)) => "keys_unfit",
+            Self::ReloadRefused(ReloadFault::Unwritten(_)) => "store_unavailable",
             Self::ReloadLate => "reload_late",
             Self::Broken => "broken",
         }
@@ -134,7 +137,9 @@ impl Refusal {
     /// The sentence for a person, with the remedy where there is one.
     fn detail(&self) -> &str {
         match self {
-            Self::ReloadRefused(ReloadFault::Keys(sentence)) => sentence,
+            Self::ReloadRefused(ReloadFault::Keys(sentence) | ReloadFault::Unwritten(sentence)) => {
+                sentence
+            }
             Self::TokenMissing => "Send the admin token as `Authorization: Bearer …`.",
             Self::TokenWrong => "This is not the admin token of this gateway.",
             Self::HostForeign => "Address this port as localhost or by its loopback address.",

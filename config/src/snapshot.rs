@@ -18,7 +18,7 @@ use crate::rules::{Edge, Network, ServiceRules};
 use crate::secret::Secret;
 use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
 
-pub use store::{CrashSettle, Durability, FailMode, Store};
+pub use store::{CrashSettle, Durability, FailMode, Numbers, Store};
 pub use tls::{CertificateFiles, ClientCertificates, ServerTls, TlsVersion, UpstreamTls};
 
 macro_rules! index {
@@ -77,6 +77,8 @@ pub struct Snapshot {
     pub keys: Vec<ApiKey>,
     /// Every limit as a bucket with a lasting identity.
     pub buckets: Vec<BucketSpec>,
+    /// What all of these are called in what is written down.
+    pub numbers: Numbers,
     /// Model by the name callers use.
     pub model_by_name: HashMap<Box<str>, ModelId>,
     /// Key by the SHA-256 of what the caller shows.

@@ -304,7 +304,7 @@ pub(crate) fn turn_away(connection: Connection, crowded: Crowded, place: TurnedA
 
 async fn say_crowded(mut connection: Connection, crowded: Crowded) {
     let mut block = connection.worker.buffers.block();
-    exchange::refusal::append_crowded(&mut block, crowded);
+    exchange::wording::append_crowded(&mut block, crowded);
     let whole = 0..block.len();
     connection
         .client

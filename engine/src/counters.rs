@@ -177,6 +177,8 @@ pub struct Counters {
     pub tokens_output: Counter,
     /// Nano-USD posted.
     pub cost_nano_usd: Counter,
+    /// Records for which the journal had no room.
+    pub journal_lost_total: Counter,
     statuses: Box<[Counter]>,
     refusals: Box<[Counter]>,
     failures: Box<[Counter]>,
@@ -203,6 +205,7 @@ impl Default for Counters {
             tokens_input: Counter::default(),
             tokens_output: Counter::default(),
             cost_nano_usd: Counter::default(),
+            journal_lost_total: Counter::default(),
             statuses: zeros(STATUSES),
             refusals: zeros(RefusalKind::ALL.len()),
             failures: zeros(Stage::ALL.len() * Cause::ALL.len()),

@@ -12,7 +12,8 @@ use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 use rustls::server::ProducesTickets;
 use tollring_config::{IoChoice, Snapshot};
-use tollring_ledger::{Ledger, UnixMillis, WorkerSlot};
+use tollring_ledger::journal::{Journal, Writer};
+use tollring_ledger::{Ledger, Opening, UnixMillis, WorkerSlot};
 
 use crate::counters::Counters;
 use crate::descriptors::{self, Budget};
@@ -125,6 +126,27 @@ pub enum StartFault {
     Worker(io::Error),
 }
 
+/// What is written down of buckets: where, and what was before.
+#[derive(Default)]
+pub struct Written<'a> {
+    /// Where workers write; absent: nowhere. Has a lane for each worker.
+    pub journal: Option<&'a Journal>,
+    /// What buckets begin with.
+    pub opening: Opening,
+}
+
+/// How many workers a snapshot asks for.
+pub fn workers_of(config: &Snapshot) -> u16 {
+    match config.server.workers {
+        0 => slot_of(affinity::default_workers()).0,
+        asked => asked,
+    }
+}
+
+fn slot_of(index: usize) -> WorkerSlot {
+    WorkerSlot(u16::try_from(index).unwrap_or(u16::MAX))
+}
+
 /// The running engine.
 pub struct Engine {
     shared: Arc<Shared>,
@@ -148,7 +170,7 @@ impl Engine {
     /// # Errors
     /// [`StartFault`], one sentence each with its remedy; nothing is left running.
     pub fn start(config: Snapshot) -> Result<Self, StartFault> {
-        let engine = Self::prepare(config, Vec::new())?;
+        let engine = Self::prepare(config, Vec::new(), Written::default())?;
         engine.open();
         Ok(engine)
     }
@@ -158,14 +180,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`StartFault`], one sentence each with its remedy; nothing is left running.
-    pub fn prepare(config: Snapshot, inherited: Vec<Inherited>) -> Result<Self, StartFault> {
+    pub fn prepare(
+        config: Snapshot,
+        inherited: Vec<Inherited>,
+        written: Written<'_>,
+    ) -> Result<Self, StartFault> {
         let tickets = tls::keys::tickets()?;
         let keys = Keys::read(&config, &tickets)?;
         let cores = affinity::allowed_cores();
-        let workers = match config.server.workers {
-            0 => affinity::default_workers(),
-            asked => usize::from(asked),
-        };
+        let workers = usize::from(workers_of(&config));
         let budget = descriptors::budget(
             config.limits.connections,
             workers,
@@ -176,7 +199,8 @@ impl Engine {
         let ledger = Arc::new(Ledger::new(u16::try_from(workers).unwrap_or(u16::MAX)));
         let origins = Arc::new(Origins::new(workers));
         let lanes = Lanes::new(workers);
-        let live = Live::build(config, &ledger, (&origins, &lanes), keys, unix_now());
+        let buckets = ledger.reopen(&config.buckets, &written.opening, unix_now());
+        let live = Live::build(config, buckets, (&origins, &lanes), keys);
         let acceptors = bound.iter().map(Vec::len).sum();
         let mailboxes: io::Result<_> = (0..workers).map(|_| Mailbox::new()).collect();
         let mailboxes = mailboxes.map_err(StartFault::Worker)?;
@@ -201,7 +225,11 @@ impl Engine {
         for (index, listeners) in bound.into_iter().enumerate() {
             // More workers than cores share; fewer leave the last ones alone.
             let core = cores[index % cores.len()];
-            engine.start_worker(index, core, listeners, io_choice)?;
+            let writer = written
+                .journal
+                .map(|journal| journal.writer(slot_of(index).0));
+            let belongings = (listeners, writer);
+            engine.start_worker(index, core, belongings, io_choice)?;
         }
         engine.start_resolver();
         if let Err(fault) = keeper::start(&engine.shared) {
@@ -215,14 +243,15 @@ impl Engine {
         &mut self,
         index: usize,
         core: usize,
-        listeners: Vec<Bound>,
+        (listeners, writer): (Vec<Bound>, Option<Writer>),
         io_choice: IoChoice,
     ) -> Result<(), StartFault> {
         let start = Start {
-            slot: WorkerSlot(u16::try_from(index).unwrap_or(u16::MAX)),
+            slot: slot_of(index),
             shared: Arc::clone(&self.shared),
             listeners,
             mailbox: self.shared.mailboxes[index].clone(),
+            writer,
         };
         let (tell, told) = std::sync::mpsc::channel();
         let thread = thread::Builder::new()
@@ -281,7 +310,11 @@ impl Engine {
     /// # Errors
     /// [`TlsFault`] when a certificate, key or root cannot be had; the old snapshot stays in
     /// force, with the old keys.
-    pub fn publish(&self, mut config: Snapshot) -> Result<(u64, Vec<String>), TlsFault> {
+    pub fn publish(
+        &self,
+        mut config: Snapshot,
+        opening: &Opening,
+    ) -> Result<(u64, Vec<String>), TlsFault> {
         let _one_at_a_time = self
             .publishing
             .lock()
@@ -292,13 +325,19 @@ impl Engine {
         let version = config.version;
         let changes = live::changes(&old.config, &config);
         let known = (&*self.origins, &self.lanes);
-        let live = Live::build(config, &self.ledger, known, keys, unix_now());
+        let buckets = self.ledger.reopen(&config.buckets, opening, unix_now());
+        let live = Live::build(config, buckets, known, keys);
         self.prober.follow(&live.lanes);
         self.shared.live.store(Arc::new(live));
         self.shared.version.store(version, Ordering::Release);
         drop(old);
         self.lanes.forget_unused();
         Ok((version, changes))
+    }
+
+    /// Tells every worker that the journal was synced: answers may wait for that.
+    pub fn synced(&self) {
+        self.tell(Letter::Synced);
     }
 
     /// Takes clients from now on.

@@ -33,6 +33,7 @@ pub mod tls;
 pub mod upstream;
 
 mod accept;
+mod books;
 mod callers;
 mod connection;
 mod descriptors;
@@ -46,7 +47,7 @@ mod pressure;
 mod spread;
 mod worker;
 
-pub use engine::{Engine, StartFault};
+pub use engine::{Engine, StartFault, Written, workers_of};
 pub use net::{Inherited, IoKind, IoReport};
 pub use pressure::{MemoryReading, Pressure};
-pub use tollring_ledger::UnixMillis;
+pub use tollring_ledger::{EpochEnd, Opening, UnixMillis, journal};

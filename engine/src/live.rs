@@ -15,7 +15,7 @@ use tollring_config::{
     ApiKey, BaseUrl, HostSent, KeyId, ModelId, Provider, Secret, Service, ServiceId, Snapshot,
 };
 use tollring_dialects::openai::{self, Endpoint};
-use tollring_ledger::{Bucket, Ledger, UnixMillis};
+use tollring_ledger::Bucket;
 
 use crate::exchange::cors::CorsPlan;
 use crate::exchange::fields::FieldPlan;
@@ -74,6 +74,8 @@ impl std::ops::Deref for InForce {
 /// A target, with everything about it that can be prepared.
 pub(crate) struct TargetPlan {
     pub(crate) way: Way,
+    /// The provider's number in what is written down.
+    pub(crate) provider: u32,
     /// The provider's name for the model, escaped for JSON, without quotes.
     pub(crate) model_json: Box<[u8]>,
     /// Whether closing the connection stops what the provider charges.
@@ -120,15 +122,13 @@ pub(crate) struct UpstreamPlan {
 }
 
 impl Live {
-    /// Makes a snapshot ready. May block on the resolver for names it has not seen.
+    /// Makes a snapshot ready, whose buckets are live. May block on the resolver for names it has not seen.
     pub(crate) fn build(
         config: Snapshot,
-        ledger: &Ledger,
+        buckets: Vec<Arc<Bucket>>,
         (origins, lanes): (&Origins, &Lanes),
         keys: Keys,
-        now: UnixMillis,
     ) -> Self {
-        let buckets = ledger.bind(&config.buckets, now);
         let path = |key: &ApiKey| {
             key.path
                 .iter()

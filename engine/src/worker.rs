@@ -12,9 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tollring_ledger::journal::Writer;
 use tollring_ledger::{UnixMillis, WorkerSlot};
 
 use crate::accept::{self, Doorway};
+use crate::books::Books;
 use crate::callers::Callers;
 use crate::connection::Desks;
 use crate::counters::Counters;
@@ -51,6 +53,8 @@ pub(crate) struct Worker {
     pub(crate) date: DateLine,
     pub(crate) dice: Dice,
     pub(crate) doorway: Doorway,
+    /// Where it writes down what things cost; absent where nothing is.
+    books: Option<Books>,
     pub(crate) draining: Cell<bool>,
     /// Clients on their way through a TLS handshake.
     pub(crate) handshakes: Cell<usize>,
@@ -65,7 +69,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// A worker with nothing to do yet.
-    pub(crate) fn new(slot: WorkerSlot, shared: Arc<Shared>) -> Rc<Self> {
+    pub(crate) fn new(slot: WorkerSlot, shared: Arc<Shared>, books: Option<Books>) -> Rc<Self> {
         let live = RefCell::new(Rc::new(InForce(shared.live.load_full())));
         let clock_began_ms = shared.clock_ms();
         Rc::new(Self {
@@ -83,6 +87,7 @@ impl Worker {
             // Without entropy the dice still spread load, only predictably.
             dice: Dice::new(entropy()),
             doorway: Doorway::new(),
+            books,
             draining: Cell::new(false),
             ends_connections: Cell::new(false),
             pressure: Cell::new(Pressure::None),
@@ -116,6 +121,11 @@ impl Worker {
     /// How many workers there are.
     pub(crate) fn workers(&self) -> usize {
         self.shared.counters.len()
+    }
+
+    /// Where this worker writes down what things cost, if anything is written down.
+    pub(crate) fn books(&self) -> Option<&Books> {
+        self.books.as_ref()
     }
 
     /// What this worker counts.
@@ -217,6 +227,7 @@ pub(crate) struct Start {
     pub(crate) shared: Arc<Shared>,
     pub(crate) listeners: Vec<Bound>,
     pub(crate) mailbox: Mailbox,
+    pub(crate) writer: Option<Writer>,
 }
 
 /// Runs a worker until it is told to stop, or until it was told to drain and is empty.
@@ -227,7 +238,7 @@ pub(crate) fn run(event_loop: &mut EventLoop, start: Start) -> io::Result<()> {
     event_loop.run(async move {
         let adopted: io::Result<Vec<Listener>> =
             start.listeners.into_iter().map(Listener::adopt).collect();
-        let worker = Worker::new(start.slot, start.shared);
+        let worker = Worker::new(start.slot, start.shared, start.writer.map(Books::new));
         live(worker, adopted?, &start.mailbox).await
     })
 }
@@ -255,6 +266,7 @@ pub(crate) async fn live(
             }
             Letter::Places => worker.queues.serve(),
             Letter::Clients => accept::receive(&worker, mailbox),
+            Letter::Synced => worker.books.iter().for_each(Books::wake),
             Letter::Stop => return Ok(()),
         }
     }

@@ -117,6 +117,7 @@ fn fill(batch: &mut Batch, callers: &Callers, rows: std::ops::Range<u64>, random
     batch.clear();
     let (after, upto) = (rows.start, rows.end);
     batch.spans.push(Span {
+        run: 1,
         lane: 0,
         after,
         upto,

@@ -52,6 +52,8 @@ pub enum FaultKind {
     Io,
     /// A batch does not begin where the one before it ended; nothing of it was imported.
     OutOfStep {
+        /// The run whose journal it is.
+        run: u32,
         /// The lane in question.
         lane: u16,
         /// Up to where the store has imported it.
@@ -120,12 +122,13 @@ impl FaultKind {
                 "look at the kernel's log; nothing was half imported",
             ),
             Self::OutOfStep {
+                run,
                 lane,
                 stored,
                 after,
             } => {
                 let what = format!(
-                    "lane {lane} is imported up to {stored}, but the batch begins after {after}"
+                    "lane {lane} of run {run} is imported up to {stored}, but the batch begins after {after}"
                 );
                 return (what, "restore journal and store of one time together");
             }

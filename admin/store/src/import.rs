@@ -18,6 +18,8 @@ use crate::usage::{UsageRow, column};
 /// Records of one lane: those after `after`, up to and with `upto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
+    /// The run of the program that wrote them: each has a journal of its own.
+    pub run: u32,
     /// The lane.
     pub lane: u16,
     /// The last record before the batch; 0 when there was none.
@@ -59,6 +61,17 @@ pub enum Imported {
 }
 
 impl Store {
+    /// Forgets how far the journal of a run was imported, once nothing is left of it.
+    ///
+    /// # Errors
+    /// What the disk or the file has to say.
+    pub fn forget_run(&mut self, run: u32) -> Result<(), StoreFault> {
+        self.write(|transaction| {
+            transaction.execute("DELETE FROM checkpoints WHERE run = ?1", [run])?;
+            Ok(())
+        })
+    }
+
     /// Imports a batch: all of it or, on a fault, nothing.
     ///
     /// # Errors
@@ -79,10 +92,13 @@ impl Store {
 
 /// Moves the checkpoints on, if the batch begins where they stand.
 fn step(connection: &Connection, spans: &[Span]) -> Result<Imported, Cause> {
-    let mut look = connection.prepare_cached("SELECT sequence FROM checkpoints WHERE lane = ?1")?;
+    let mut look = connection
+        .prepare_cached("SELECT sequence FROM checkpoints WHERE run = ?1 AND lane = ?2")?;
     let mut stored = Vec::with_capacity(spans.len());
     for span in spans {
-        let found: Option<i64> = look.query_row([span.lane], |row| row.get(0)).optional()?;
+        let found: Option<i64> = look
+            .query_row((span.run, span.lane), |row| row.get(0))
+            .optional()?;
         stored.push(found.map_or(0, sequence));
     }
     let mut pairs = spans.iter().zip(&stored);
@@ -90,8 +106,9 @@ fn step(connection: &Connection, spans: &[Span]) -> Result<Imported, Cause> {
         return Ok(Imported::Before);
     }
     if let Some((span, &stored)) = pairs.find(|(span, stored)| span.after != **stored) {
-        let (lane, after) = (span.lane, span.after);
+        let (run, lane, after) = (span.run, span.lane, span.after);
         return Err(FaultKind::OutOfStep {
+            run,
             lane,
             stored,
             after,
@@ -99,11 +116,11 @@ fn step(connection: &Connection, spans: &[Span]) -> Result<Imported, Cause> {
         .into());
     }
     let mut advance = connection.prepare_cached(
-        "INSERT INTO checkpoints VALUES (?1, ?2) \
-         ON CONFLICT (lane) DO UPDATE SET sequence = excluded.sequence",
+        "INSERT INTO checkpoints VALUES (?1, ?2, ?3) \
+         ON CONFLICT (run, lane) DO UPDATE SET sequence = excluded.sequence",
     )?;
     for span in spans {
-        advance.execute((span.lane, span.upto.cast_signed()))?;
+        advance.execute((span.run, span.lane, span.upto.cast_signed()))?;
     }
     Ok(Imported::Now)
 }
@@ -113,14 +130,29 @@ fn insert_rows(connection: &Connection, rows: &[UsageRow]) -> rusqlite::Result<(
     let mut statement =
         connection.prepare_cached(&format!("INSERT INTO usage_rows VALUES ({marks})"))?;
     for row in rows {
-        statement.raw_bind_parameter(1, row.place.0)?;
         statement.raw_bind_parameter(2, row.request)?;
         for (place, value) in (3..).zip(integers(row)) {
             statement.raw_bind_parameter(place, value)?;
         }
-        statement.raw_execute()?;
+        // A clock that was set back, or two runs at a time, may have brought another row here.
+        let mut place = row.place.0;
+        loop {
+            statement.raw_bind_parameter(1, place)?;
+            match statement.raw_execute() {
+                Err(fault) if is_taken(&fault) => place += 1,
+                executed => {
+                    executed?;
+                    break;
+                }
+            }
+        }
     }
     Ok(())
+}
+
+fn is_taken(fault: &rusqlite::Error) -> bool {
+    let code = fault.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
 /// The columns of `usage_rows` from `attempt` on, in order.

@@ -32,6 +32,6 @@ pub use postings::{NEVER, Posting};
 pub use prices::PriceVersion;
 pub use reader::{READ_TIME_MAX, Reader};
 pub use rollup::Grain;
-pub use store::{FILE_NAME, Store};
+pub use store::{Checkpoint, FILE_NAME, Store};
 pub use sums::Sums;
 pub use usage::{Place, RequestId, TokenCounts, UsageRow};

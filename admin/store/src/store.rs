@@ -34,6 +34,17 @@ const LOG_PAGES: u32 = 16 * 1024;
 /// What is left of the log's file once it was brought home, in bytes.
 const LOG_BYTES_KEPT: u32 = 64 * 1024 * 1024;
 
+/// How far a lane of a journal is imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The run whose journal it is.
+    pub run: u32,
+    /// The lane.
+    pub lane: u16,
+    /// Where what is not imported yet begins.
+    pub sequence: u64,
+}
+
 /// The store, open for writing. One thread has it; others ask through readers.
 #[derive(Debug)]
 pub struct Store {
@@ -78,7 +89,7 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn checkpoints(&self) -> Result<Vec<(u16, u64)>, StoreFault> {
+    pub fn checkpoints(&self) -> Result<Vec<Checkpoint>, StoreFault> {
         self.read(|connection| Ok(checkpoints(connection)?))
     }
 
@@ -87,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// When the disk is full or fails; then nothing more is promised than before.
-    pub fn make_durable(&mut self) -> Result<Vec<(u16, u64)>, StoreFault> {
+    pub fn make_durable(&mut self) -> Result<Vec<Checkpoint>, StoreFault> {
         // A commit under FULL syncs the log, and with it every commit before it. It needs
         // something to commit: how often it was asked for.
         let fault = |error: rusqlite::Error| Cause::from(error).of(&self.file);
@@ -131,10 +142,16 @@ impl Store {
     }
 }
 
-pub(crate) fn checkpoints(connection: &Connection) -> rusqlite::Result<Vec<(u16, u64)>> {
-    let mut statement =
-        connection.prepare_cached("SELECT lane, sequence FROM checkpoints ORDER BY lane")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, sequence(row.get(1)?))))?;
+pub(crate) fn checkpoints(connection: &Connection) -> rusqlite::Result<Vec<Checkpoint>> {
+    let mut statement = connection
+        .prepare_cached("SELECT run, lane, sequence FROM checkpoints ORDER BY run, lane")?;
+    let rows = statement.query_map([], |row| {
+        Ok(Checkpoint {
+            run: row.get(0)?,
+            lane: row.get(1)?,
+            sequence: sequence(row.get(2)?),
+        })
+    })?;
     rows.collect()
 }
 

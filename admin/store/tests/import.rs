@@ -2,8 +2,16 @@
 
 mod support;
 
-use support::{Folder, batch};
-use tollring_store::{FaultKind, Imported, NameKind, Posting};
+use support::{Folder, RUN, batch};
+use tollring_store::{Checkpoint, FaultKind, Imported, NameKind, Posting};
+
+fn at(lane: u16, sequence: u64) -> Checkpoint {
+    Checkpoint {
+        run: RUN,
+        lane,
+        sequence,
+    }
+}
 
 #[test]
 fn a_batch_is_there_with_its_checkpoint_and_its_sums() {
@@ -11,7 +19,7 @@ fn a_batch_is_there_with_its_checkpoint_and_its_sums() {
     let mut store = folder.store();
     assert_eq!(store.import(&batch(3, 0, 40)).unwrap(), Imported::Now);
     assert_eq!(store.import(&batch(3, 40, 50)).unwrap(), Imported::Now);
-    assert_eq!(store.checkpoints().unwrap(), [(3, 50)]);
+    assert_eq!(store.checkpoints().unwrap(), [at(3, 50)]);
     let posted = [Posting {
         ends_s: 1_795_500_000,
         bucket: 9,
@@ -45,13 +53,14 @@ fn a_batch_that_overlaps_or_leaves_a_gap_is_refused_whole() {
         assert_eq!(
             fault.kind,
             FaultKind::OutOfStep {
+                run: RUN,
                 lane,
                 stored,
                 after
             }
         );
     }
-    assert_eq!(store.checkpoints().unwrap(), [(7, 40)]);
+    assert_eq!(store.checkpoints().unwrap(), [at(7, 40)]);
     assert_eq!(store.postings(0).unwrap()[0].amount, 40 * 110);
 }
 
@@ -82,4 +91,28 @@ fn a_request_is_found_by_its_id_as_it_was_written() {
         assert_eq!(reader.request(&row.request).unwrap(), [*row]);
     }
     assert_eq!(reader.request(&[0xee; 12]).unwrap(), []);
+}
+
+#[test]
+fn a_row_whose_place_is_taken_stands_beside_it() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    store.import(&batch(0, 0, 40)).unwrap();
+    // Another run, at the same milliseconds of a clock that was set back.
+    let mut again = batch(0, 0, 40);
+    again.spans[0].run = RUN + 1;
+    assert_eq!(store.import(&again).unwrap(), Imported::Now);
+    assert_eq!(store.postings(0).unwrap()[0].amount, 80 * 110);
+    let rows = store.reader().unwrap().request(&again.rows[7].request);
+    assert_eq!(rows.unwrap().len(), 2);
+}
+
+#[test]
+fn what_was_imported_of_a_run_that_has_ended_is_forgotten_alone() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    store.import(&batch(0, 0, 40)).unwrap();
+    store.forget_run(RUN).unwrap();
+    assert_eq!(store.checkpoints().unwrap(), []);
+    assert_eq!(store.postings(0).unwrap()[0].amount, 40 * 110);
 }

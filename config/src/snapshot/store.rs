@@ -55,3 +55,34 @@ pub enum CrashSettle {
     /// All that was held for it.
     Hold,
 }
+
+/// The lasting numbers of what a snapshot names, each list in the order of the snapshot's own.
+///
+/// Given by the store before a snapshot is put in force; 0, which nothing is numbered, where
+/// there is no store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Of the tenants.
+    pub tenants: Vec<u32>,
+    /// Of the keys.
+    pub keys: Vec<u32>,
+    /// Of the providers.
+    pub providers: Vec<u32>,
+    /// Of the models.
+    pub models: Vec<u32>,
+    /// Of the services.
+    pub services: Vec<u32>,
+    /// Of the prices in force, by model; a price that changes gets another.
+    pub model_prices: Vec<u32>,
+    /// Of the prices in force, by service.
+    pub service_prices: Vec<u32>,
+    /// Of the buckets' identities.
+    pub buckets: Vec<u32>,
+}
+
+impl Numbers {
+    /// The number at a place in one of the lists.
+    pub fn at(list: &[u32], place: usize) -> u32 {
+        list.get(place).copied().unwrap_or(0)
+    }
+}

@@ -16,7 +16,7 @@ use std::cmp::Reverse;
 use crate::read::{Document, Entry};
 use crate::schema::Schema;
 use crate::schema::upstreams::ProviderSchema;
-use crate::snapshot::{ModelId, Provider, Snapshot, Timeouts};
+use crate::snapshot::{ModelId, Numbers, Provider, Snapshot, Timeouts};
 use names::Names;
 
 /// Checks the whole and builds the snapshot; `None` if anything was reported, now or before.
@@ -72,6 +72,7 @@ pub(crate) fn validate(document: &Document<'_>, mut schema: Schema) -> Option<Sn
         tenants: tenants.tenants,
         keys: tenants.keys,
         buckets: tenants.buckets,
+        numbers: Numbers::default(),
         model_by_name,
         key_by_digest: tenants.key_by_digest,
     })

@@ -18,7 +18,7 @@ use crate::amounts::{Amounts, UnixMillis, WorkerSlot};
 use crate::bucket::Bucket;
 use crate::counters::{Admitted, At, Lack};
 use crate::denial::{Denial, DenialReason, Need, Reading};
-use crate::window::EpochEnd;
+use crate::journal::Posting;
 
 /// Buckets on one path, at most: more than a plan, a tenant and a key may have together in
 /// one file.
@@ -38,17 +38,6 @@ pub struct Hold<'a> {
     epochs: [Admitted; PATH_MAX],
     at: At,
     settled: bool,
-}
-
-/// What a request takes of one bucket, by the names that last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Posting {
-    /// The bucket's number.
-    pub bucket: u32,
-    /// The end of the epoch that admitted the request.
-    pub epoch: EpochEnd,
-    /// How much, in the bucket's unit.
-    pub amount: i64,
 }
 
 /// What became of a hold.
@@ -181,7 +170,7 @@ impl Hold<'_> {
             if counts(unit, amount) {
                 into[len] = Posting {
                     bucket: bucket.number(),
-                    epoch: epoch.end,
+                    ends_s: epoch.end.0,
                     amount,
                 };
                 len += 1;

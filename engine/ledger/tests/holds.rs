@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use support::{NOW, after_ms, heat, of_tokens, request_of, requests, spec, sums, tokens};
 use tollring_config::{LimitClass, NanoUsd, Unit, UnixSeconds, Window};
+use tollring_ledger::journal::Posting;
 use tollring_ledger::{
-    AMOUNT_MAX, Amounts, Bucket, DenialReason, EpochEnd, Ledger, Opening, PATH_MAX, Posting,
-    UnixMillis, WorkerSlot, hold,
+    AMOUNT_MAX, Amounts, Bucket, DenialReason, EpochEnd, Ledger, Opening, PATH_MAX, UnixMillis,
+    WorkerSlot, hold,
 };
 
 const SLOT: WorkerSlot = WorkerSlot(0);
@@ -431,7 +432,7 @@ fn a_bucket_that_was_written_down_begins_with_what_was_spent() {
     let held = hold(&path, of_tokens(60), WorkerSlot(0), NOW).unwrap();
     let expected = Posting {
         bucket: 7,
-        epoch: ends,
+        ends_s: ends.0,
         amount: 25,
     };
     let mut room = [Posting::default(); PATH_MAX];
@@ -469,7 +470,7 @@ fn a_request_is_written_down_in_the_epoch_that_admitted_it() {
     let mut room = [Posting::default(); PATH_MAX];
     let postings = held.postings(of_tokens(1), &mut room);
     assert_eq!(
-        postings[0].epoch.0,
+        postings[0].ends_s,
         u32::try_from(NOW.0 / 1_000 + 1).unwrap()
     );
     held.void(after_ms(3_000));

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use loom::thread;
 use support::{NOW, after_ms, heat, of_tokens, spec, sums, tokens};
 use tollring_config::{BucketSpec, LimitClass, Unit, Window};
-use tollring_ledger::{Bucket, Ledger, PATH_MAX, Posting, UnixMillis, WorkerSlot, hold};
+use tollring_ledger::journal::Posting;
+use tollring_ledger::{Bucket, Ledger, PATH_MAX, UnixMillis, WorkerSlot, hold};
 
 type Path = Vec<Arc<Bucket>>;
 
@@ -344,7 +345,7 @@ fn what_is_written_down_names_the_epoch_that_counted_it() {
         });
         let held = hold(&path, of_tokens(1), WorkerSlot(0), NOW).unwrap();
         let mut room = [Posting::default(); PATH_MAX];
-        let end = held.postings(of_tokens(1), &mut room)[0].epoch;
+        let end = held.postings(of_tokens(1), &mut room)[0].ends_s;
         let _ = held.post(of_tokens(1), NOW);
         thread.join().unwrap();
         let [now, before] = [
@@ -352,8 +353,8 @@ fn what_is_written_down_names_the_epoch_that_counted_it() {
             path[0].reading_before(LATER).unwrap(),
         ];
         for reading in [now, before] {
-            let counted = reading.resets_at.unwrap().0 == i64::from(end.0);
-            assert_eq!(reading.posted, i64::from(counted), "{end:?}");
+            let counted = reading.resets_at.unwrap().0 == i64::from(end);
+            assert_eq!(reading.posted, i64::from(counted), "{end}");
         }
     });
 }

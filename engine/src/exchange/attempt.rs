@@ -12,10 +12,11 @@ use tollring_config::{ModelId, ServiceId, UpstreamTimeouts};
 use tollring_dialects::openai::{Ask, Endpoint};
 use tollring_http1::{HeadLimits, Method, Parsed, Version};
 
+use super::bill::Bill;
 use super::decline::{Declined, declined, declined_failure};
 use super::relay::Downlink;
 use super::route::Call;
-use super::settle::{Bill, cause_of_cut};
+use super::settle::cause_of_cut;
 use super::turns::{Group, Turns};
 use super::visit::{Outcome, To, Visit, in_time};
 use super::{Exchange, compose, quota, tunnel};
@@ -86,7 +87,7 @@ async fn ask_a_model<'l>(
     for turn in 1..=ATTEMPTS_MAX {
         let Some((model, target)) = tried else { break };
         compose::completion(exchange, target, endpoint, ask);
-        bill.served_by(live.config.models[model.index()].price);
+        bill.served_by(live, model, target.provider);
         let way = &target.way;
         let to = (To { live, group, way }, target.cancel_stops_billing);
         let mut refused = None;

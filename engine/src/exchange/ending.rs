@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tollring_dialects::openai;
 use tollring_http1::LAST_CHUNK;
+use tollring_ledger::journal::Outcome;
 
+use super::bill::Bill;
 use super::compose::Out;
 use super::frame::{HEADROOM, frame_fed};
 use super::refusal::{Denied, Refusal};
 use super::relay::{Count, Downlink, Ended, Passage};
-use super::settle::Bill;
 use super::wording;
 use crate::connection::Outlet;
 use crate::net::deadline::Action;
@@ -43,6 +44,11 @@ impl Downlink<'_> {
                 bytes_accepted: u64::MAX,
             });
         }
+        let outcome = match cause {
+            Cause::ClientGone => Outcome::ClientGone,
+            _ => Outcome::Cut,
+        };
+        bill.passed(outcome, self.both_bytes(passage));
         self.settle_stated(passage, bill);
         let (output, bytes) = (self.output_counted(passage), self.bytes(passage));
         if cause == Cause::ClientGone {
@@ -70,6 +76,7 @@ impl Downlink<'_> {
         denied: Denied,
         bill: &mut Bill<'_>,
     ) -> Ended {
+        bill.passed(Outcome::Cut, self.both_bytes(passage));
         self.settle_stated(passage, bill);
         let output = self.output_counted(passage);
         let refusal = Refusal::Denied(denied);
@@ -135,6 +142,7 @@ impl Downlink<'_> {
                 self.settle(passage, bill);
             }
         }
+        bill.passed(Outcome::ClientGone, self.both_bytes(passage));
         self.settle_stated(passage, bill);
         Ended::ClientGone {
             output: self.output_counted(passage),

@@ -82,6 +82,7 @@ pub(super) async fn body(
             }
             whole(exchange, live).await?;
             let text = &exchange.intake.inbox[exchange.intake.body.clone()];
+            exchange.progress.uploaded.set(text.len() as u64);
             let ask = openai::read_ask(endpoint, text).map_err(Refusal::Ask)?;
             let model = super::route::model(exchange, live, &ask, caller)?;
             Ok(Call::Completion {

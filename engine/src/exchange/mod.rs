@@ -5,18 +5,20 @@
 //! | 2 head, and as much body as the route needs | `intake.rs`, `pace.rs` | 400 408 411 413 414 417 431 501 505 |
 //! | 3 from where, and who calls | `access.rs`, `forwarded.rs`, `auth.rs` | 401 403 |
 //! | 4 what for, on which host, by which path; what we answer ourselves | `route.rs`, `host.rs`, `rewrite.rs`, `own.rs`, `cors.rs` | 400 403 404 405 503 |
-//! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 |
+//! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 503 |
 //! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `turns.rs`, `visit.rs`, `decline.rs`, `compose.rs`, `fields.rs` over `upstream` | 502 503 504 |
 //! | 7 bytes back, untouched, counted; a body passed on while it comes; what is left told; a tunnel | `relay.rs`, `ending.rs`, `frame.rs`, `headroom.rs`, `date.rs`, `upload.rs`, `inflate.rs`, `tunnel.rs` | (cut in the client's dialect) |
-//! | 8 what it cost | `settle.rs` | |
+//! | 8 what it cost, and that it is written down | `bill.rs`, `settle.rs`, `account.rs` | |
 //! | every no, its status, code and body | `refusal.rs`, `wording.rs` | |
 //!
 //! Step 1, accepting, is the worker's. There is no `?` between the hold and its
 //! settlement: from `quota::hold` on, every way out goes through the bill.
 
 mod access;
+mod account;
 mod attempt;
 mod auth;
+mod bill;
 mod compose;
 pub(crate) mod cors;
 pub(crate) mod date;
@@ -41,7 +43,7 @@ mod tunnel;
 mod turns;
 mod upload;
 mod visit;
-mod wording;
+pub(crate) mod wording;
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -132,6 +134,8 @@ pub(crate) struct Facts {
     pub(crate) upgrade: tunnel::Upgrade,
     /// Who calls, once that is known.
     pub(crate) caller: Option<auth::Caller>,
+    /// Whether what becomes of it is written down, or there is nothing to be written.
+    pub(crate) accounted: bool,
     /// Whether the client lets the connection go on, and so do we.
     pub(crate) keep_alive: bool,
     /// In which words a refusal is put.
@@ -165,7 +169,7 @@ async fn walk(exchange: &mut Exchange<'_>) -> Result<After, Stop> {
         Errand::Call(call) => intake::body(exchange, &live, call, caller).await?,
     };
     // 5. May it spend. From here on nothing leaves but through the bill.
-    let mut bill = quota::hold(&worker, &live, &call, caller)?;
+    let mut bill = quota::hold((&worker, &live), exchange, &call)?;
     // 6. Who answers; 7. bytes back.
     let ended = if upload::is_needed(exchange) {
         // Boxed: only uploads that are still coming need the room for it.
@@ -204,6 +208,7 @@ impl<'a> Exchange<'a> {
             grant: cors::Grant::Unasked,
             upgrade: tunnel::Upgrade::Unasked,
             caller: None,
+            accounted: false,
             keep_alive: goes_on,
             voice: refusal::Voice::Problem,
             waited: Duration::ZERO,
@@ -252,7 +257,10 @@ impl Drop for Exchange<'_> {
 
 /// The name of one request in logs, headers and bodies: `req_` and 24 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RequestId([u8; 28]);
+pub(crate) struct RequestId {
+    text: [u8; 28],
+    bits: [u8; 12],
+}
 
 impl RequestId {
     /// Unique within the process by worker and number, and between processes by the seed.
@@ -265,17 +273,24 @@ impl RequestId {
         for (place, digit) in text[4..].iter_mut().rev().enumerate() {
             *digit = DIGITS[(pair >> (4 * place)) as usize & 0xf];
         }
-        Self(text)
+        let mut bits = [0; 12];
+        bits.copy_from_slice(&pair.to_be_bytes()[4..]);
+        Self { text, bits }
+    }
+
+    /// The same as a number, for what is written down.
+    pub(crate) fn bits(&self) -> [u8; 12] {
+        self.bits
     }
 
     /// The id as it is sent.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.text
     }
 
     /// The id as text.
     pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
+        std::str::from_utf8(&self.text).expect("hexadecimal digits are ASCII")
     }
 }
 

@@ -9,11 +9,12 @@ use tollring_dialects::openai::{Ask, Endpoint};
 use tollring_ledger::price::{self, TokensUsed};
 use tollring_ledger::{Amounts, Denial, DenialReason};
 
-use super::Stop;
+use super::account::{Account, On};
 use super::auth::Caller;
+use super::bill::{Bill, STEP_TOKENS, Tariff, amounts};
 use super::refusal::{Denied, Refusal};
 use super::route::Call;
-use super::settle::{Bill, STEP_TOKENS, Tariff, amounts};
+use super::{Exchange, Stop};
 use crate::live::Live;
 use crate::worker::Worker;
 
@@ -25,32 +26,39 @@ const OUTPUT_TOKENS_UNKNOWN: u64 = 4096;
 /// # Errors
 /// The refusal of the first bucket that lacks something; nothing is held then.
 pub(super) fn hold<'a>(
-    worker: &'a Worker,
-    live: &'a Live,
+    (worker, live): (&'a Worker, &'a Live),
+    exchange: &mut Exchange<'_>,
     call: &Call,
-    caller: Option<Caller>,
 ) -> Result<Bill<'a>, Stop> {
-    let Some(caller) = caller else {
+    let Some(caller) = exchange.facts.caller else {
         return Ok(Bill::free(worker));
     };
     let demand = demand(live, call, caller)?;
     if matches!(demand.tariff, Tariff::Free) {
         return Ok(Bill::free(worker));
     }
+    let on = On::of(worker);
+    let account = on.map(|_| Account::of(live, &exchange.facts, Some(call), caller));
     let path = live.path(caller.key);
     match tollring_ledger::hold(path, demand.want, worker.slot(), worker.now()) {
         Ok(hold) => {
             let output = (demand.output, demand.output_most);
-            Ok(Bill::open(worker, caller, hold, demand.tariff, output))
+            let held = (hold, demand.tariff);
+            exchange.facts.accounted = true;
+            Ok(Bill::open((worker, live), caller, held, output, account)?)
         }
         Err(denial) => {
             let affordable = affordable(worker, live, caller, &demand);
-            Err(Refusal::Denied(Denied {
+            let refusal = Refusal::Denied(Denied {
                 caller,
                 denial,
                 affordable,
-            })
-            .into())
+            });
+            if let (Some(mut account), Some(on)) = (account, on) {
+                account.voided(Some((&refusal, live)), on);
+                exchange.facts.accounted = true;
+            }
+            Err(refusal.into())
         }
     }
 }
@@ -170,7 +178,7 @@ pub(super) fn covers(
     };
     let model = &live.config.models[model.index()];
     match completion(live, endpoint, model, ask, caller) {
-        Ok(demand) => bill.cover(demand.want, demand.output_most),
+        Ok(demand) => bill.cover(live, demand.want, demand.output_most),
         Err(_) => false,
     }
 }

@@ -10,10 +10,11 @@ use tollring_http1::{
 };
 use tollring_ledger::{Denial, DenialReason};
 
+use super::account;
 use super::auth::Caller;
 use super::compose::{append_connection, append_ids, append_length};
 use super::{After, Exchange, cors, intake, wording};
-use crate::connection::{Crowded, Outlet};
+use crate::connection::Outlet;
 use crate::live::Live;
 use crate::net::deadline::Action;
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};
@@ -47,6 +48,8 @@ pub(crate) enum Refusal {
     PathClimbs,
     /// Memory is short; what is going on goes on, and nothing is begun.
     MemoryShort,
+    /// What it will cost cannot be written down.
+    LedgerUnavailable,
     /// The path becomes none when its service rewrites it.
     PathUnfit,
     /// The host is encoded, so that another server may read another.
@@ -124,11 +127,12 @@ pub(crate) enum RefusalKind {
     MemoryShort,
     UpstreamBusy,
     Draining,
+    LedgerUnavailable,
 }
 
 impl RefusalKind {
     /// Every kind, in the order of their numbers.
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::MalformedRequest,
         Self::RequestTimedOut,
         Self::BodyTooLarge,
@@ -158,7 +162,13 @@ impl RefusalKind {
         Self::MemoryShort,
         Self::UpstreamBusy,
         Self::Draining,
+        Self::LedgerUnavailable,
     ];
+
+    /// Its number in what is written down; 0 is none. Kinds are only ever added at the end.
+    pub(crate) const fn number(self) -> u16 {
+        self as u16 + 1
+    }
 
     /// The word a program acts on.
     pub(crate) const fn code(self) -> &'static str {
@@ -192,6 +202,7 @@ impl RefusalKind {
             Self::MemoryShort => "gateway_overloaded",
             Self::UpstreamBusy => "upstream_busy",
             Self::Draining => "gateway_stopping",
+            Self::LedgerUnavailable => "quota_unavailable",
         }
     }
 
@@ -216,7 +227,8 @@ impl RefusalKind {
             | Self::UpstreamUnavailable
             | Self::MemoryShort
             | Self::UpstreamBusy
-            | Self::Draining => "server_error",
+            | Self::Draining
+            | Self::LedgerUnavailable => "server_error",
             _ => "invalid_request_error",
         }
     }
@@ -244,6 +256,7 @@ impl Refusal {
             Self::ServiceNotAllowed => RefusalKind::ServiceNotAllowed,
             Self::ModelNotPriced => RefusalKind::ModelNotPriced,
             Self::RouteNotMetered => RefusalKind::RouteNotMetered,
+            Self::LedgerUnavailable => RefusalKind::LedgerUnavailable,
             Self::Denied(denied) => denied.kind(live),
             Self::Upstream(failure) => upstream_kind(failure),
         }
@@ -267,6 +280,7 @@ impl Refusal {
                 RefusalKind::UpstreamUnavailable
                 | RefusalKind::MemoryShort
                 | RefusalKind::UpstreamBusy
+                | RefusalKind::LedgerUnavailable
                 | RefusalKind::Draining => 503,
                 RefusalKind::UpstreamTimedOut => 504,
                 kind => match kind.family() {
@@ -299,6 +313,7 @@ impl Refusal {
                 _,
                 RefusalKind::UpstreamUnavailable
                 | RefusalKind::UpstreamBusy
+                | RefusalKind::LedgerUnavailable
                 | RefusalKind::MemoryShort,
             ) => Some(1),
             _ => None,
@@ -387,6 +402,7 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>, refusal: Refusal) -> Aft
     let counters = exchange.worker.counters();
     counters.refused(refusal.kind(&live));
     counters.answered(status);
+    account::refused(exchange, &live, &refusal);
     write_out(exchange, &refusal, &live);
     let Outlet { outbox, .. } = &mut *exchange.outlet;
     let writer = &mut exchange.client.writer;
@@ -460,29 +476,4 @@ fn write_out(exchange: &mut Exchange<'_>, refusal: &Refusal, live: &Live) {
     if facts.method != Method::Head {
         outbox.extend_from_slice(block);
     }
-}
-
-/// The answer to a client for whose connection there is no place.
-pub(crate) fn append_crowded(out: &mut Vec<u8>, crowded: Crowded) {
-    let (status, body): (u16, &[u8]) = match crowded {
-        Crowded::Gateway => (
-            503,
-            b"{\"error\":{\"message\":\"The gateway has as many connections as it may. \
-            Try again shortly.\",\"type\":\"server_error\",\"param\":null,\
-            \"code\":\"gateway_full\",\"source\":\"gateway\"}}",
-        ),
-        Crowded::Address => (
-            429,
-            b"{\"error\":{\"message\":\"Your address has as many connections as it may. \
-            Use those, or try again shortly.\",\"type\":\"rate_limit_exceeded\",\"param\":null,\
-            \"code\":\"too_many_connections\",\"source\":\"gateway\"}}",
-        ),
-    };
-    append_status_line(out, status);
-    append_field(out, b"content-type", b"application/json");
-    append_length(out, body.len() as u64);
-    append_field(out, b"retry-after", b"1");
-    append_field(out, b"cache-control", b"no-store");
-    out.extend_from_slice(b"Connection: close\r\n\r\n");
-    out.extend_from_slice(body);
 }

@@ -10,14 +10,15 @@ use std::rc::Rc;
 use tollring_config::{OnMidstream, UpstreamTimeouts};
 use tollring_dialects::openai::{EVENT_BYTES_MAX, Endpoint, Usage};
 use tollring_http1::{BodyDecoder, Known, LAST_CHUNK};
+use tollring_ledger::journal::Outcome;
 
 use super::attempt::{Arrived, cause_of};
+use super::bill::Bill;
 use super::compose::{self, Out};
 use super::frame::{HEADROOM, frame_fed, frame_in_place};
 use super::inflate::is_coded;
 use super::refusal::{Denied, Refusal};
 use super::route::Call;
-use super::settle::Bill;
 use super::{Exchange, Facts, Progress};
 use crate::connection::Outlet;
 use crate::live::Live;
@@ -160,6 +161,7 @@ impl Downlink<'_> {
     /// as before.
     pub(super) async fn relay(&mut self, call: &Call, bill: &mut Bill<'_>) -> (Ended, bool) {
         let mut passage = self.begin(call);
+        bill.answered(self.outlet.answer.status);
         let mut from = self.outlet.answer.len;
         loop {
             let Ok(data) = self.decode(&mut passage, from) else {
@@ -171,6 +173,7 @@ impl Downlink<'_> {
             }
             if passage.done {
                 self.settle(&passage, bill);
+                bill.lasts(self.live).await;
             }
             if self.send(&passage, data).await.is_err() {
                 return (self.client_left(&mut passage, bill).await, false);
@@ -372,7 +375,7 @@ impl Downlink<'_> {
             return Ok(());
         }
         let policy = self.live.config.quota.on_midstream;
-        match bill.produced(events.output_tokens_counted()) {
+        match bill.produced(self.live, events.output_tokens_counted()) {
             Err(denied) if policy == OnMidstream::Cut && !passage.done => Err(denied),
             // The answer goes on; what it costs beyond the hold is recorded when it is posted.
             _ => Ok(()),
@@ -381,6 +384,7 @@ impl Downlink<'_> {
 
     /// Settles a whole answer, before its last bytes leave.
     pub(super) fn settle(&self, passage: &Passage, bill: &mut Bill<'_>) {
+        bill.passed(Outcome::Whole, self.both_bytes(passage));
         let counted = self.output_counted(passage);
         match (self.stated(passage), passage.count) {
             (_, Count::Bytes) => bill.post_service(self.bytes(passage)),
@@ -430,7 +434,13 @@ impl Downlink<'_> {
 
     /// Bytes of both bodies.
     pub(super) fn bytes(&self, passage: &Passage) -> u64 {
-        passage.bytes + self.progress.uploaded.get()
+        let (uploaded, passed) = self.both_bytes(passage);
+        uploaded + passed
+    }
+
+    /// Bytes of the request's body that were passed on, and of the answer's.
+    pub(super) fn both_bytes(&self, passage: &Passage) -> (u64, u64) {
+        (self.progress.uploaded.get(), passage.bytes)
     }
 
     /// Sends the head, if it has not left, and the body's bytes in the block, framed.

@@ -17,9 +17,9 @@ use tollring_config::Service;
 use tollring_http1::{Fields, Known, Method};
 
 use super::attempt::Arrived;
+use super::bill::Bill;
 use super::compose::{self, Out};
 use super::relay::Ended;
-use super::settle::Bill;
 use super::{Exchange, Facts};
 use crate::connection::{Intake, Outlet};
 use crate::counters::Counter;

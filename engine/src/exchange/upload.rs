@@ -10,12 +10,12 @@ use tollring_config::{ServiceId, UpstreamTimeouts};
 use tollring_http1::{BodyDecoder, BodyFault, Framing, Version};
 
 use super::attempt::{PROBE, await_head, cause_of, send};
+use super::bill::Bill;
 use super::frame::{HEADROOM, frame_in_place};
 use super::pace::Pace;
 use super::refusal::Refusal;
 use super::relay::{Downlink, Ended};
 use super::route::Call;
-use super::settle::Bill;
 use super::turns::{Group, Turns};
 use super::visit::{Outcome, To, Visit, in_time};
 use super::{Exchange, Progress, compose, intake};

@@ -9,10 +9,13 @@ use std::fmt;
 use tollring_config::{BucketSpec, NanoUsd, Scope, Unit, UnixSeconds};
 use tollring_dialects::{AmountsView, QuotaView, RefusalView};
 use tollring_dialects::{openai, problem};
+use tollring_http1::{append_field, append_status_line};
 use tollring_ledger::DenialReason;
 
 use super::Facts;
+use super::compose::append_length;
 use super::refusal::{Denied, Refusal, Voice};
+use crate::connection::Crowded;
 use crate::live::Live;
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};
 
@@ -160,6 +163,9 @@ impl fmt::Display for Sentence<'_> {
             Refusal::MemoryShort => {
                 "The gateway is short of memory and begins nothing new. Try again shortly."
             }
+            Refusal::LedgerUnavailable => {
+                "What this would cost cannot be written down at the moment. Try again shortly."
+            }
             Refusal::RouteUnknown => "There is nothing at this path.",
             Refusal::MethodNotAllowed { allowed } => {
                 return write!(
@@ -260,4 +266,29 @@ fn denied_sentence(denied: &Denied, live: &Live, f: &mut fmt::Formatter<'_>) -> 
         write!(f, " It starts again at {}.", Moment(resets_at))?;
     }
     Ok(())
+}
+
+/// The answer to a client for whose connection there is no place.
+pub(crate) fn append_crowded(out: &mut Vec<u8>, crowded: Crowded) {
+    let (status, body): (u16, &[u8]) = match crowded {
+        Crowded::Gateway => (
+            503,
+            b"{\"error\":{\"message\":\"The gateway has as many connections as it may. \
+            Try again shortly.\",\"type\":\"server_error\",\"param\":null,\
+            \"code\":\"gateway_full\",\"source\":\"gateway\"}}",
+        ),
+        Crowded::Address => (
+            429,
+            b"{\"error\":{\"message\":\"Your address has as many connections as it may. \
+            Use those, or try again shortly.\",\"type\":\"rate_limit_exceeded\",\"param\":null,\
+            \"code\":\"too_many_connections\",\"source\":\"gateway\"}}",
+        ),
+    };
+    append_status_line(out, status);
+    append_field(out, b"content-type", b"application/json");
+    append_length(out, body.len() as u64);
+    append_field(out, b"retry-after", b"1");
+    append_field(out, b"cache-control", b"no-store");
+    out.extend_from_slice(b"Connection: close\r\n\r\n");
+    out.extend_from_slice(body);
 }

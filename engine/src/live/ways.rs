@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tollring_config::{Balance, BaseUrl, Model, Provider, Service, ServiceId, Snapshot, Target};
+use tollring_config::{
+    Balance, BaseUrl, Model, Numbers, Provider, Service, ServiceId, Snapshot, Target,
+};
 
 use super::{TargetPlan, UpstreamPlan, host_line, provider_heads};
 use crate::upstream::lane::Lane;
@@ -24,6 +26,7 @@ pub(super) fn target_plans(config: &Snapshot, known: &Known<'_>) -> Vec<Box<[Tar
         };
         TargetPlan {
             way: Way::find(&owner, &provider.base, target.weight, known),
+            provider: Numbers::at(&config.numbers.providers, target.provider.index()),
             model_json: tollring_dialects::json::escape_json(&target.model).into(),
             cancel_stops_billing: provider.cancel_stops_billing,
             heads: provider_heads(provider),

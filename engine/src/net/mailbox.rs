@@ -37,6 +37,8 @@ pub(crate) enum Letter {
     Places,
     /// Another worker has passed clients on; see [`Mailbox::next_client`].
     Clients,
+    /// The journal was synced.
+    Synced,
 }
 
 /// The sending end; any thread may have one.

@@ -75,7 +75,8 @@ impl Stage {
         let keys = keys.unwrap_or_else(|fault| panic!("a plan names no certificate: {fault}"));
         let workers = usize::from(plan.workers);
         let lanes = Lanes::new(workers);
-        let live = Live::build(config, &ledger, (&origins, &lanes), keys, now);
+        let buckets = ledger.bind(&config.buckets, now);
+        let live = Live::build(config, buckets, (&origins, &lanes), keys);
         let mailbox = |_| Mailbox::new().expect("a simulated bell can always be had");
         let mailboxes: Box<[Mailbox]> = (0..workers).map(mailbox).collect();
         let shared = Arc::new(Shared::new(live, mailboxes, workers, &BUDGET));
@@ -102,7 +103,7 @@ impl Stage {
 
     fn open(&mut self) {
         for index in 0..self.plan.workers {
-            let worker = Worker::new(WorkerSlot(index), Arc::clone(&self.shared));
+            let worker = Worker::new(WorkerSlot(index), Arc::clone(&self.shared), None);
             let mailbox = self.shared.mailboxes[usize::from(index)].clone();
             let listener = Listener::at(gateway_door(index));
             self.workers.push(Rc::clone(&worker));

@@ -7,11 +7,14 @@ CREATE TABLE names (
     UNIQUE (kind, name)
 ) STRICT;
 
--- Up to where each journal lane is imported, in the same transaction as what was imported.
+-- Up to where each lane of each run's journal is imported, in the same transaction as what was
+-- imported.
 CREATE TABLE checkpoints (
-    lane     INTEGER PRIMARY KEY,
-    sequence INTEGER NOT NULL
-) STRICT;
+    run      INTEGER NOT NULL,
+    lane     INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    PRIMARY KEY (run, lane)
+) STRICT, WITHOUT ROWID;
 
 -- How far each chore has come: see `Mark`.
 CREATE TABLE marks (

@@ -73,11 +73,19 @@ pub(crate) fn row(at_ms: i64, lane: u16, sequence: u64) -> UsageRow {
     }
 }
 
+/// The run whose journal is imported.
+pub(crate) const RUN: u32 = 1;
+
 /// The records after `after` up to `upto` of one lane, a millisecond each, one posting each.
 pub(crate) fn batch(lane: u16, after: u64, upto: u64) -> Batch {
     let sequences = after + 1..=upto;
     Batch {
-        spans: vec![Span { lane, after, upto }],
+        spans: vec![Span {
+            run: RUN,
+            lane,
+            after,
+            upto,
+        }],
         rows: sequences
             .clone()
             .map(|sequence| row(MIDNIGHT_S * 1000 + sequence as i64, lane, sequence))

@@ -279,7 +279,7 @@ impl Holds {
             }
             Kind::Extend => {
                 if let Some(hold) = self.open.get_mut(&id) {
-                    hold.extend(postings);
+                    hold.extend(unit.record, postings);
                 }
             }
             Kind::Post | Kind::Void => {
@@ -306,8 +306,11 @@ impl Holds {
 }
 
 impl OpenHold {
-    fn extend(&mut self, more: &[Posting]) {
-        for more in more {
+    fn extend(&mut self, record: &Record, postings: &[Posting]) {
+        let (tokens, more) = (&mut self.record.tokens, &record.tokens);
+        tokens.output = tokens.output.saturating_add(more.output);
+        self.record.cost = self.record.cost + record.cost;
+        for more in postings {
             let same =
                 |held: &&mut Posting| (held.bucket, held.ends_s) == (more.bucket, more.ends_s);
             match self.postings.iter_mut().find(same) {

@@ -1,0 +1,318 @@
+//! The bridge between the journal, which workers write, and the store, which people ask.
+//!
+//! ```text
+//!   workers ──▶ journal ──import──▶ store ──▶ what buckets begin with, at a start or reload
+//!                  ▲
+//!               syncer: makes what was written last, and room for more
+//! ```
+//!
+//! Two threads of its own: one imports, one syncs. Neither is waited for by a worker, unless
+//! the operator wants answers to wait for the disk. What a record means for the store is
+//! `import`'s to say, what becomes of earlier runs `runs`'s, what names are called `numbers`'s.
+
+mod import;
+mod numbers;
+mod runs;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tollring_config::{Durability, Snapshot};
+use tollring_engine::journal::{Journal, JournalFault, Lacking, Settings};
+use tollring_engine::{EpochEnd, Opening, workers_of};
+use tollring_store::{FILE_NAME, Store, StoreFault};
+
+use import::Import;
+
+/// How long the importer rests when there was nothing to import.
+const REST: Duration = Duration::from_millis(50);
+/// How long it rests after a fault, which is seldom gone sooner.
+const REST_AFTER_FAULT: Duration = Duration::from_secs(1);
+/// How often what was imported is made to last, so that the journal can let go of it.
+const DURABLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Why nothing can be written down.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    #[error("cannot {doing} {}: {cause}; see that it exists and that this user may write there",
+            folder.display())]
+    Folder {
+        doing: &'static str,
+        folder: PathBuf,
+        cause: io::Error,
+    },
+}
+
+impl Fault {
+    fn folder(doing: &'static str, folder: &Path, cause: io::Error) -> Self {
+        let folder = folder.to_owned();
+        Self::Folder {
+            doing,
+            folder,
+            cause,
+        }
+    }
+}
+
+/// Where this process writes down what was spent.
+pub(crate) struct Recorder {
+    path: PathBuf,
+    run: u32,
+    journal: Journal,
+    /// Whoever has these imports.
+    books: Mutex<(Store, Import)>,
+    durability: Durability,
+    sync_interval: Duration,
+    ends: AtomicBool,
+}
+
+impl Recorder {
+    /// Opens the store that a snapshot names, settles what earlier runs left behind, and begins
+    /// a journal; `None` where nothing is to be written down.
+    pub(crate) fn open(snapshot: &Snapshot) -> Result<Option<Self>, Fault> {
+        let Some(settings) = &snapshot.store else {
+            return Ok(None);
+        };
+        let began = Instant::now();
+        let path = &settings.path;
+        fs::create_dir_all(path).map_err(|fault| Fault::folder("make", path, fault))?;
+        let mut store = Store::open(&path.join(FILE_NAME))?;
+        let (found, going_on) = runs::settle_ended(path, &mut store)?;
+        let layout = Settings {
+            segment_bytes: u32::try_from(settings.segment_bytes).unwrap_or(u32::MAX),
+            bytes_max: settings.journal_bytes_max,
+            lanes: workers_of(snapshot),
+        };
+        let (run, journal) = runs::begin(path, &store, layout)?;
+        tracing::info!(
+            path = %path.display(),
+            run,
+            runs_recovered = found.runs,
+            records_imported = found.records,
+            holds_settled = found.holds,
+            tails_cut = found.torn,
+            other_runs = going_on.len(),
+            took_ms = began.elapsed().as_millis(),
+            "the store is open"
+        );
+        let import = Import::new(run, journal.reader(&[]), &[]);
+        Ok(Some(Self {
+            path: path.clone(),
+            run,
+            journal,
+            books: Mutex::new((store, import)),
+            durability: settings.durability,
+            sync_interval: settings.sync_interval,
+            ends: AtomicBool::new(false),
+        }))
+    }
+
+    /// The journal that workers write.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Gives a snapshot's names their numbers, and says what its buckets begin with.
+    pub(crate) fn prepare(&self, snapshot: &mut Snapshot) -> Result<Opening, Fault> {
+        let mut books = self.books();
+        let (store, import) = &mut *books;
+        import.catch_up(store)?;
+        let now_s = unix_seconds();
+        snapshot.numbers = numbers::number(store, snapshot, now_s)?;
+        let since = u32::try_from(now_s).unwrap_or(u32::MAX);
+        let postings = store.postings(since)?.into_iter();
+        let posted = postings.map(|at| ((at.bucket, EpochEnd(at.ends_s)), at.amount));
+        Ok(Opening {
+            numbers: snapshot.numbers.buckets.clone(),
+            posted: posted.collect(),
+        })
+    }
+
+    /// Starts the threads; `synced` is told after every sync. They end with [`Running::finish`].
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        synced: impl Fn() + Send + 'static,
+    ) -> io::Result<Running> {
+        let (importer, syncer) = (Arc::downgrade(self), Arc::clone(self));
+        let named = |name: &str| thread::Builder::new().name(name.to_owned());
+        let threads = vec![
+            named("recorder").spawn(move || import_for_ever(&importer))?,
+            named("syncer").spawn(move || syncer.sync_until_the_end(synced))?,
+        ];
+        Ok(Running {
+            recorder: Arc::clone(self),
+            threads,
+        })
+    }
+
+    fn books(&self) -> MutexGuard<'_, (Store, Import)> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ends.load(Ordering::Acquire)
+    }
+
+    /// Imports one batch; says whether there was one.
+    fn step(&self) -> Result<bool, Fault> {
+        let mut books = self.books();
+        let (store, import) = &mut *books;
+        Ok(import.step(store)? > 0)
+    }
+
+    /// Lets go of what the store has for good.
+    fn release(&self) -> Result<(), Fault> {
+        let mut books = self.books();
+        let (store, import) = &mut *books;
+        let durable = store.make_durable()?;
+        for (lane, sequence) in import.released(&durable) {
+            self.journal.release(lane, sequence);
+        }
+        Ok(())
+    }
+
+    /// Imports what is left and takes the journal away.
+    fn close(&self) -> Result<(), Fault> {
+        let mut books = self.books();
+        let (store, import) = &mut *books;
+        import.catch_up(store)?;
+        store.make_durable()?;
+        if import.has_open_holds() {
+            // Requests that were cut off: the next start charges them.
+            return Ok(());
+        }
+        runs::end(&self.path, self.run)?;
+        store.forget_run(self.run)?;
+        Ok(())
+    }
+
+    fn sync_until_the_end(&self, synced: impl Fn()) {
+        let mut told = Told::default();
+        while !self.has_ended() {
+            thread::sleep(self.sync_interval);
+            if self.durability != Durability::Async {
+                told.sync(self.journal.sync());
+            }
+            if self.durability == Durability::Sync {
+                synced();
+            }
+            told.tend(self.journal.tend().map(|tended| tended.lacking));
+        }
+    }
+}
+
+fn import_for_ever(recorder: &Weak<Recorder>) {
+    let mut released = Instant::now();
+    let mut told: Option<String> = None;
+    while let Some(recorder) = recorder.upgrade().filter(|recorder| !recorder.has_ended()) {
+        let mut turn = || {
+            let imported = recorder.step()?;
+            if released.elapsed() >= DURABLE_EVERY {
+                recorder.release()?;
+                released = Instant::now();
+            }
+            Ok::<_, Fault>(imported)
+        };
+        let rest = match turn() {
+            Ok(imported) => {
+                if told.take().is_some() {
+                    tracing::info!("the store takes what was spent again");
+                }
+                if imported { Duration::ZERO } else { REST }
+            }
+            Err(fault) => {
+                let said = fault.to_string();
+                if told.as_ref() != Some(&said) {
+                    tracing::error!(
+                        fault = said,
+                        "what was spent waits in the journal to be imported"
+                    );
+                }
+                told = Some(said);
+                REST_AFTER_FAULT
+            }
+        };
+        drop(recorder);
+        thread::sleep(rest);
+    }
+}
+
+/// What the operator has been told of the journal, so that it is told once.
+#[derive(Default)]
+struct Told {
+    failed: bool,
+    lacking: Option<Lacking>,
+    untended: bool,
+}
+
+impl Told {
+    fn sync(&mut self, synced: Result<(), JournalFault>) {
+        if let Err(fault) = synced
+            && !self.failed
+        {
+            tracing::error!(%fault, "the journal has failed");
+            self.failed = true;
+        }
+    }
+
+    fn tend(&mut self, tended: Result<Option<Lacking>, JournalFault>) {
+        match tended {
+            Ok(lacking) if lacking != self.lacking => {
+                match lacking {
+                    Some(Lacking::DiskFull) => tracing::error!(
+                        "the disk has no room for the journal; store.fail_mode decides what \
+                         becomes of requests; free some"
+                    ),
+                    Some(Lacking::BytesMax) => tracing::error!(
+                        "the journal is as large as store.journal_max allows: the store does \
+                         not keep up, or cannot be written"
+                    ),
+                    None => tracing::info!("the journal has room again"),
+                }
+                self.lacking = lacking;
+            }
+            Err(fault) if !self.untended => {
+                tracing::error!(%fault, "no room can be made ready for the journal");
+                self.untended = true;
+            }
+            Ok(_) => self.untended = false,
+            Err(_) => {}
+        }
+    }
+}
+
+/// The recorder at work.
+pub(crate) struct Running {
+    recorder: Arc<Recorder>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Imports the rest, once no worker writes any more, and takes the journal away: nothing of
+    /// it is needed then.
+    pub(crate) fn finish(self) {
+        let recorder = self.recorder;
+        recorder.ends.store(true, Ordering::Release);
+        for thread in self.threads {
+            // One that panicked has said so already.
+            let _ = thread.join();
+        }
+        if let Err(fault) = recorder.close() {
+            tracing::error!(%fault, "what was spent last is imported at the next start");
+        }
+    }
+}
+
+fn unix_seconds() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+}
