@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -17,11 +17,12 @@ use tollring_admin::{
 };
 use tollring_config::NanoUsd;
 use tollring_engine::counters::{Counter, Counters, Histogram, HistogramReading};
+use tollring_engine::journal::Posting;
 use tollring_engine::tls::{TlsFault, server_config};
 use tollring_engine::{Engine, IoKind, MemoryReading, UnixMillis};
 
 use crate::check;
-use crate::recorder::Recorder;
+use crate::recorder::{Listening, Recorder};
 use crate::systemd;
 
 /// Buckets that one reading shows. Arbitrary: what a person can scroll through.
@@ -264,6 +265,23 @@ impl RunningGateway {
             "configuration in force"
         );
         Ok(Reloaded { version, changes })
+    }
+}
+
+/// The gateway as its recorder sees it: gone, when it is.
+pub(crate) struct GatewayLedger(pub(crate) Weak<RunningGateway>);
+
+impl Listening for GatewayLedger {
+    fn synced(&self) {
+        if let Some(gateway) = self.0.upgrade() {
+            gateway.engine.synced();
+        }
+    }
+
+    fn spent_elsewhere(&self, postings: &[Posting]) {
+        if let Some(gateway) = self.0.upgrade() {
+            gateway.engine.charge_elsewhere(postings);
+        }
     }
 }
 

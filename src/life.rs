@@ -46,8 +46,14 @@ pub(crate) fn listen(mut signals: Signals, tell: Sender<Event>) -> io::Result<()
         .map(drop)
 }
 
-/// Does what events say, until one says stop and it is done.
-pub(crate) fn live(gateway: &Arc<RunningGateway>, door: &OpenDoor, events: &Receiver<Event>) {
+/// Does what events say, until one says stop and it is done. Says whether another process has
+/// taken over.
+pub(crate) fn live(
+    gateway: &Arc<RunningGateway>,
+    door: &OpenDoor,
+    events: &Receiver<Event>,
+) -> bool {
+    let mut succeeded = false;
     for event in events {
         match event {
             Event::Signal(SIGHUP) => reload(gateway),
@@ -62,11 +68,13 @@ pub(crate) fn live(gateway: &Arc<RunningGateway>, door: &OpenDoor, events: &Rece
             }
             Event::Taken(taken) => {
                 leave(gateway, door, &taken, events);
+                succeeded = true;
                 break;
             }
         }
     }
     gateway.engine.stop();
+    succeeded
 }
 
 fn reload(gateway: &RunningGateway) {

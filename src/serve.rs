@@ -18,7 +18,7 @@ use tollring_engine::{Engine, Written};
 use crate::check;
 use crate::cli::{ServeArgs, complain};
 use crate::demo::{self, Keys};
-use crate::gateway::RunningGateway;
+use crate::gateway::{GatewayLedger, RunningGateway};
 use crate::life::{self, Event};
 use crate::ready::Ready;
 use crate::recorder::{Recorder, Running};
@@ -100,13 +100,13 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
     }
     systemd::ready(&ready.status());
     systemd::start_watchdog(&gateway);
-    life::live(&gateway, &open, &events);
+    let succeeded = life::live(&gateway, &open, &events);
     if let Some(offer) = offer {
         offer.withdraw();
     }
     open.close();
     if let Some(recording) = recording {
-        recording.finish();
+        recording.finish(succeeded);
     }
     drop(provider);
     Ok(())
@@ -171,13 +171,7 @@ fn start_recorder(
         );
         return Ok(None);
     };
-    let told = Arc::downgrade(gateway);
-    let synced = move || {
-        if let Some(gateway) = told.upgrade() {
-            gateway.engine.synced();
-        }
-    };
-    let running = recorder.start(synced);
+    let running = recorder.start(GatewayLedger(Arc::downgrade(gateway)));
     let running = running.map_err(|fault| format!("tollring: cannot start a thread: {fault}"));
     running.map(Some)
 }

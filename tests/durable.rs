@@ -319,3 +319,63 @@ fn a_thousand_at_once_on_a_budget_of_ten_are_ten_after_a_kill() {
     assert_eq!(gateway.ask(&ask).status, 402);
     assert_eq!(provider.calls_total(), 10);
 }
+
+#[test]
+fn what_the_process_before_still_spends_counts_in_the_one_that_took_over() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let provider = Provider::start(move |mut peer| {
+        while let Some(call) = peer.call() {
+            if call.json()["stream"] == true {
+                held.wait();
+                let events = openai::stream_events(&["late"], Some((500, 300)));
+                let _ = peer.send(openai::stream_of(&events));
+            } else {
+                let _ = peer.send(openai::answer_using(11, 7));
+            }
+        }
+    });
+    let mut kept = Kept::new(&provider, |site| site);
+    let socket = format!("{:?}", kept.folder.file("takeover.sock"));
+    kept.site = kept.site.set("server", "takeover", &socket);
+    let mut first = kept.start();
+    let address = |url: &str| format!("{:?}", url.trim_start_matches("http://"));
+    let listen = format!("[{}]", address(&first.url));
+    let admin = address(&first.admin_url);
+    kept.site = kept.site.set("server", "listen", &listen);
+    kept.site = kept.site.set("admin", "listen", &admin);
+    for _ in 0..20 {
+        assert_eq!(first.ask(&chat(json!({}))).status, 200);
+    }
+    let mut streaming = first.client();
+    let options = json!({ "stream": true, "max_tokens": 400 });
+    streaming.send(chat(options).bytes());
+    provider.await_calls(21);
+
+    std::fs::write(kept.folder.file("next.toml"), kept.site.text()).unwrap();
+    let mut command = serve(&kept.folder.file("next.toml"));
+    command.arg("--takeover");
+    let second = Gateway::start_by(command, Folder::new());
+    let used = |unit| second.bucket(ACME, unit).used;
+    assert_eq!(used("requests"), 21, "the one in flight is one");
+    assert!(used("tokens") > 20 * 18, "its input counts until it ends");
+    for _ in 0..30 {
+        assert_eq!(second.ask(&chat(json!({}))).status, 200);
+    }
+    gate.open();
+    let head = streaming.head();
+    assert_eq!(head.status, 200);
+    let _all = streaming.events(&head).count();
+    drop(streaming);
+    first.await_exit();
+    let tokens = 50 * 18 + 800;
+    eventually("what the first process spent", || {
+        (used("tokens") == tokens).then_some(())
+    });
+    assert_eq!(used("requests"), 51);
+    assert_eq!(used("usd"), 50 * CALL_NANO_USD + 500 * 1_000 + 300 * 2_000);
+    let second = stop(second, "KILL");
+    let third = Gateway::start(&kept.site);
+    assert_eq!(third.bucket_at_rest(ACME, "tokens").used, tokens);
+    drop(second);
+}

@@ -1,5 +1,6 @@
 //! Starts the workers, puts snapshots in force, and reads what the workers count.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -12,8 +13,8 @@ use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 use rustls::server::ProducesTickets;
 use tollring_config::{IoChoice, Snapshot};
-use tollring_ledger::journal::{Journal, Writer};
-use tollring_ledger::{Ledger, Opening, UnixMillis, WorkerSlot};
+use tollring_ledger::journal::{Journal, Posting, Writer};
+use tollring_ledger::{EpochEnd, Ledger, Opening, UnixMillis, WorkerSlot};
 
 use crate::counters::Counters;
 use crate::descriptors::{self, Budget};
@@ -333,6 +334,20 @@ impl Engine {
         drop(old);
         self.lanes.forget_unused();
         Ok((version, changes))
+    }
+
+    /// Counts what another process has spent of the buckets in force.
+    pub fn charge_elsewhere(&self, postings: &[Posting]) {
+        let (live, now) = (self.shared.live.load(), unix_now());
+        let mut by_bucket: HashMap<u32, Vec<&Posting>> = HashMap::new();
+        for posting in postings {
+            by_bucket.entry(posting.bucket).or_default().push(posting);
+        }
+        for bucket in &live.buckets {
+            for posting in by_bucket.get(&bucket.number()).into_iter().flatten() {
+                bucket.charge_elsewhere(EpochEnd(posting.ends_s), posting.amount, now);
+            }
+        }
     }
 
     /// Tells every worker that the journal was synced: answers may wait for that.

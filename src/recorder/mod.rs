@@ -12,22 +12,25 @@
 
 mod import;
 mod numbers;
+mod others;
 mod runs;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tollring_config::{Durability, Snapshot};
-use tollring_engine::journal::{Journal, JournalFault, Lacking, Settings};
+use tollring_engine::journal::{Journal, JournalFault, Lacking, Posting, Settings};
 use tollring_engine::{EpochEnd, Opening, workers_of};
 use tollring_store::{FILE_NAME, Store, StoreFault};
 
 use import::Import;
+use others::Other;
 
 /// How long the importer rests when there was nothing to import.
 const REST: Duration = Duration::from_millis(50);
@@ -63,13 +66,27 @@ impl Fault {
     }
 }
 
+/// Who is told what happens here.
+pub(crate) trait Listening: Send + Sync + 'static {
+    /// The journal was synced.
+    fn synced(&self);
+    /// Another process has spent this.
+    fn spent_elsewhere(&self, postings: &[Posting]);
+}
+
+/// Whoever has these imports.
+struct Books {
+    store: Store,
+    import: Import,
+    others: Vec<Other>,
+}
+
 /// Where this process writes down what was spent.
 pub(crate) struct Recorder {
     path: PathBuf,
     run: u32,
     journal: Journal,
-    /// Whoever has these imports.
-    books: Mutex<(Store, Import)>,
+    books: Mutex<Books>,
     durability: Durability,
     sync_interval: Duration,
     ends: AtomicBool,
@@ -93,6 +110,11 @@ impl Recorder {
             lanes: workers_of(snapshot),
         };
         let (run, journal) = runs::begin(path, &store, layout)?;
+        let books = Books {
+            others: going_on.into_iter().map(Other::new).collect(),
+            import: Import::new(run, journal.reader(&[]), &[]),
+            store,
+        };
         tracing::info!(
             path = %path.display(),
             run,
@@ -100,16 +122,15 @@ impl Recorder {
             records_imported = found.records,
             holds_settled = found.holds,
             tails_cut = found.torn,
-            other_runs = going_on.len(),
+            other_runs = books.others.len(),
             took_ms = began.elapsed().as_millis(),
             "the store is open"
         );
-        let import = Import::new(run, journal.reader(&[]), &[]);
         Ok(Some(Self {
             path: path.clone(),
             run,
             journal,
-            books: Mutex::new((store, import)),
+            books: Mutex::new(books),
             durability: settings.durability,
             sync_interval: settings.sync_interval,
             ends: AtomicBool::new(false),
@@ -124,29 +145,39 @@ impl Recorder {
     /// Gives a snapshot's names their numbers, and says what its buckets begin with.
     pub(crate) fn prepare(&self, snapshot: &mut Snapshot) -> Result<Opening, Fault> {
         let mut books = self.books();
-        let (store, import) = &mut *books;
+        let Books {
+            store,
+            import,
+            others,
+        } = &mut *books;
         import.catch_up(store)?;
         let now_s = unix_seconds();
         snapshot.numbers = numbers::number(store, snapshot, now_s)?;
-        let since = u32::try_from(now_s).unwrap_or(u32::MAX);
-        let postings = store.postings(since)?.into_iter();
-        let posted = postings.map(|at| ((at.bucket, EpochEnd(at.ends_s)), at.amount));
+        let standing = store.standing(u32::try_from(now_s).unwrap_or(u32::MAX))?;
+        let mut posted = HashMap::new();
+        for at in standing.postings {
+            posted.insert((at.bucket, EpochEnd(at.ends_s)), at.amount);
+        }
+        for other in others.iter_mut().filter(|other| !other.is_followed()) {
+            for at in other.follow(&self.path, &standing.checkpoints)? {
+                *posted.entry((at.bucket, EpochEnd(at.ends_s))).or_insert(0) += at.amount;
+            }
+        }
         Ok(Opening {
             numbers: snapshot.numbers.buckets.clone(),
-            posted: posted.collect(),
+            posted,
         })
     }
 
-    /// Starts the threads; `synced` is told after every sync. They end with [`Running::finish`].
-    pub(crate) fn start(
-        self: &Arc<Self>,
-        synced: impl Fn() + Send + 'static,
-    ) -> io::Result<Running> {
-        let (importer, syncer) = (Arc::downgrade(self), Arc::clone(self));
+    /// Starts the threads, which end with [`Running::finish`].
+    pub(crate) fn start(self: &Arc<Self>, ledger: impl Listening) -> io::Result<Running> {
+        let (importer, syncer) = (Arc::clone(self), Arc::clone(self));
+        let ledger = Arc::new(ledger);
+        let told = Arc::clone(&ledger);
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
         let threads = vec![
-            named("recorder").spawn(move || import_for_ever(&importer))?,
-            named("syncer").spawn(move || syncer.sync_until_the_end(synced))?,
+            named("recorder").spawn(move || importer.import_until_the_end(&*ledger))?,
+            named("syncer").spawn(move || syncer.sync_until_the_end(&*told))?,
         ];
         Ok(Running {
             recorder: Arc::clone(self),
@@ -154,7 +185,7 @@ impl Recorder {
         })
     }
 
-    fn books(&self) -> MutexGuard<'_, (Store, Import)> {
+    fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -165,14 +196,14 @@ impl Recorder {
     /// Imports one batch; says whether there was one.
     fn step(&self) -> Result<bool, Fault> {
         let mut books = self.books();
-        let (store, import) = &mut *books;
+        let Books { store, import, .. } = &mut *books;
         Ok(import.step(store)? > 0)
     }
 
     /// Lets go of what the store has for good.
     fn release(&self) -> Result<(), Fault> {
         let mut books = self.books();
-        let (store, import) = &mut *books;
+        let Books { store, import, .. } = &mut *books;
         let durable = store.make_durable()?;
         for (lane, sequence) in import.released(&durable) {
             self.journal.release(lane, sequence);
@@ -181,13 +212,13 @@ impl Recorder {
     }
 
     /// Imports what is left and takes the journal away.
-    fn close(&self) -> Result<(), Fault> {
+    fn close(&self, succeeded: bool) -> Result<(), Fault> {
         let mut books = self.books();
-        let (store, import) = &mut *books;
+        let Books { store, import, .. } = &mut *books;
         import.catch_up(store)?;
         store.make_durable()?;
-        if import.has_open_holds() {
-            // Requests that were cut off: the next start charges them.
+        if succeeded || import.has_open_holds() {
+            // Whoever comes next settles it: it follows us, or charges what was cut off.
             return Ok(());
         }
         runs::end(&self.path, self.run)?;
@@ -195,7 +226,79 @@ impl Recorder {
         Ok(())
     }
 
-    fn sync_until_the_end(&self, synced: impl Fn()) {
+    fn import_until_the_end(&self, ledger: &impl Listening) {
+        let (mut looked, mut told) = (Instant::now(), None);
+        while !self.has_ended() {
+            let rest = match self.turn(ledger, &mut looked) {
+                Ok(imported) => {
+                    if told.take().is_some() {
+                        tracing::info!("the store takes what was spent again");
+                    }
+                    if imported { Duration::ZERO } else { REST }
+                }
+                Err(fault) => {
+                    let said = fault.to_string();
+                    if told.as_ref() != Some(&said) {
+                        tracing::error!(fault = said, "what was spent waits in the journal");
+                    }
+                    told = Some(said);
+                    REST_AFTER_FAULT
+                }
+            };
+            thread::sleep(rest);
+        }
+    }
+
+    /// Imports one batch, and looks after what is due; says whether there was one.
+    fn turn(&self, ledger: &impl Listening, looked: &mut Instant) -> Result<bool, Fault> {
+        let imported = self.step()?;
+        self.follow(ledger);
+        if looked.elapsed() >= DURABLE_EVERY {
+            self.release()?;
+            self.settle_others()?;
+            *looked = Instant::now();
+        }
+        Ok(imported)
+    }
+
+    /// Counts what other processes spend.
+    fn follow(&self, ledger: &impl Listening) {
+        let mut books = self.books();
+        for other in &mut books.others {
+            match other.spent() {
+                Ok(spent) if spent.is_empty() => {}
+                Ok(spent) => ledger.spent_elsewhere(&spent),
+                Err(fault) => {
+                    let run = other.run();
+                    tracing::error!(
+                        %fault, run,
+                        "what another process spends from now on counts at the next start"
+                    );
+                    other.lose_sight();
+                }
+            }
+        }
+    }
+
+    /// Settles the journals of other processes that have ended.
+    fn settle_others(&self) -> Result<(), Fault> {
+        let mut books = self.books();
+        let Books { store, others, .. } = &mut *books;
+        let mut going_on = Vec::new();
+        for other in others.drain(..) {
+            match other.settle(&self.path, store)? {
+                Some(found) => {
+                    let (run, holds) = (other.run(), found.holds);
+                    tracing::info!(run, holds, "the process before this one has ended");
+                }
+                None => going_on.push(other),
+            }
+        }
+        *others = going_on;
+        Ok(())
+    }
+
+    fn sync_until_the_end(&self, ledger: &impl Listening) {
         let mut told = Told::default();
         while !self.has_ended() {
             thread::sleep(self.sync_interval);
@@ -203,46 +306,10 @@ impl Recorder {
                 told.sync(self.journal.sync());
             }
             if self.durability == Durability::Sync {
-                synced();
+                ledger.synced();
             }
             told.tend(self.journal.tend().map(|tended| tended.lacking));
         }
-    }
-}
-
-fn import_for_ever(recorder: &Weak<Recorder>) {
-    let mut released = Instant::now();
-    let mut told: Option<String> = None;
-    while let Some(recorder) = recorder.upgrade().filter(|recorder| !recorder.has_ended()) {
-        let mut turn = || {
-            let imported = recorder.step()?;
-            if released.elapsed() >= DURABLE_EVERY {
-                recorder.release()?;
-                released = Instant::now();
-            }
-            Ok::<_, Fault>(imported)
-        };
-        let rest = match turn() {
-            Ok(imported) => {
-                if told.take().is_some() {
-                    tracing::info!("the store takes what was spent again");
-                }
-                if imported { Duration::ZERO } else { REST }
-            }
-            Err(fault) => {
-                let said = fault.to_string();
-                if told.as_ref() != Some(&said) {
-                    tracing::error!(
-                        fault = said,
-                        "what was spent waits in the journal to be imported"
-                    );
-                }
-                told = Some(said);
-                REST_AFTER_FAULT
-            }
-        };
-        drop(recorder);
-        thread::sleep(rest);
     }
 }
 
@@ -298,15 +365,15 @@ pub(crate) struct Running {
 
 impl Running {
     /// Imports the rest, once no worker writes any more, and takes the journal away: nothing of
-    /// it is needed then.
-    pub(crate) fn finish(self) {
+    /// it is needed then, unless another process has taken over and follows it.
+    pub(crate) fn finish(self, succeeded: bool) {
         let recorder = self.recorder;
         recorder.ends.store(true, Ordering::Release);
         for thread in self.threads {
             // One that panicked has said so already.
             let _ = thread.join();
         }
-        if let Err(fault) = recorder.close() {
+        if let Err(fault) = recorder.close(succeeded) {
             tracing::error!(%fault, "what was spent last is imported at the next start");
         }
     }

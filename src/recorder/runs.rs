@@ -30,49 +30,65 @@ pub(super) struct Found {
     pub(super) torn: usize,
 }
 
-/// Imports what ended runs left behind, and takes their folders away. Those of runs that go on
-/// are left alone, and returned.
+impl Found {
+    fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.records += other.records;
+        self.holds += other.holds;
+        self.torn += other.torn;
+    }
+}
+
+/// Settles what ended runs left behind. Those that go on are left alone, and returned.
 pub(super) fn settle_ended(path: &Path, store: &mut Store) -> Result<(Found, Vec<u32>), Fault> {
     let (mut found, mut going_on) = (Found::default(), Vec::new());
     let there = there(path)?;
-    let stands = store.checkpoints()?;
     for &run in &there {
-        let folder = folder(path, run);
-        let stands = of_run(&stands, run);
-        let nothing_new = Settings {
-            segment_bytes: 0,
-            bytes_max: 0,
-            lanes: 0,
-        };
-        let (journal, recovered) = match Journal::open(&folder, nothing_new, &stands) {
-            Ok(opened) => opened,
-            Err(JournalFault::InUse { .. }) => {
-                going_on.push(run);
-                continue;
-            }
-            Err(fault) => return Err(fault.into()),
-        };
-        let mut import = Import::new(run, journal.reader(&stands), &stands);
-        found.records += import.catch_up(store)?;
-        settle_crashed(store, run, &recovered.open_holds)?;
-        store.make_durable()?;
-        found.runs += 1;
-        found.holds += recovered.open_holds.len();
-        found.torn += recovered.torn.len();
-        for torn in &recovered.torn {
-            let (file, offset) = (torn.file.display(), torn.offset);
-            tracing::warn!(%file, offset, records = torn.records, "a torn end of the journal was cut");
+        match settle(path, run, store)? {
+            Some(settled) => found.add(settled),
+            None => going_on.push(run),
         }
-        remove(&folder)?;
-        store.forget_run(run)?;
     }
     // A folder that went with the last thing its process did leaves its checkpoints behind.
-    for run in stands.iter().map(|at| at.run) {
-        if !there.contains(&run) {
-            store.forget_run(run)?;
+    for stands in store.checkpoints()? {
+        if !there.contains(&stands.run) {
+            store.forget_run(stands.run)?;
         }
     }
     Ok((found, going_on))
+}
+
+/// Imports what a run left behind, charges its open holds and takes its folder away; `None` if
+/// its process goes on.
+pub(super) fn settle(path: &Path, run: u32, store: &mut Store) -> Result<Option<Found>, Fault> {
+    let (folder, stands) = (folder(path, run), of_run(&store.checkpoints()?, run));
+    // Nothing new is written to it.
+    let layout = Settings {
+        segment_bytes: 0,
+        bytes_max: 0,
+        lanes: 0,
+    };
+    let (journal, recovered) = match Journal::open(&folder, layout, &stands) {
+        Ok(opened) => opened,
+        Err(JournalFault::InUse { .. }) => return Ok(None),
+        Err(fault) => return Err(fault.into()),
+    };
+    let mut import = Import::new(run, journal.reader(&stands), &stands);
+    let records = import.catch_up(store)?;
+    settle_crashed(store, run, &recovered.open_holds)?;
+    store.make_durable()?;
+    for torn in &recovered.torn {
+        let (file, offset) = (torn.file.display(), torn.offset);
+        tracing::warn!(%file, offset, records = torn.records, "a torn end of the journal was cut");
+    }
+    remove(&folder)?;
+    store.forget_run(run)?;
+    Ok(Some(Found {
+        runs: 1,
+        records,
+        holds: recovered.open_holds.len(),
+        torn: recovered.torn.len(),
+    }))
 }
 
 /// Begins the journal of this run.
@@ -97,8 +113,8 @@ pub(super) fn begin(
 }
 
 /// A reader of the journal of another process.
-pub(super) fn follow(path: &Path, run: u32, stands: &[(u16, Sequence)]) -> Reader {
-    Reader::follow(&folder(path, run), stands)
+pub(super) fn follow(path: &Path, run: u32) -> Reader {
+    Reader::follow(&folder(path, run), &[])
 }
 
 /// Takes away the journal of a run of which nothing is needed any more.

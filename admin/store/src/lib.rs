@@ -28,7 +28,7 @@ mod usage;
 pub use fault::{FaultKind, StoreFault};
 pub use import::{Batch, Imported, Span};
 pub use names::NameKind;
-pub use postings::{NEVER, Posting};
+pub use postings::{NEVER, Posting, Standing};
 pub use prices::PriceVersion;
 pub use reader::{READ_TIME_MAX, Reader};
 pub use rollup::Grain;

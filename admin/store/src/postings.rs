@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use crate::fault::StoreFault;
-use crate::store::Store;
+use crate::store::{Checkpoint, Store, checkpoints};
 
 /// The end of an epoch that never ends: a balance, or a limit over all time.
 pub const NEVER: u32 = u32::MAX;
@@ -29,6 +29,31 @@ impl Store {
     /// When the file cannot be read.
     pub fn postings(&self, now_s: u32) -> Result<Vec<Posting>, StoreFault> {
         self.read(|connection| Ok(live(connection, now_s)?))
+    }
+}
+
+/// How far every journal is imported, and what that comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Up to where each lane is imported.
+    pub checkpoints: Vec<Checkpoint>,
+    /// What was posted in the epochs that have not ended.
+    pub postings: Vec<Posting>,
+}
+
+impl Store {
+    /// Both of one instant, although another process may be importing.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn standing(&self, now_s: u32) -> Result<Standing, StoreFault> {
+        self.read(|connection| {
+            let instant = connection.unchecked_transaction()?;
+            Ok(Standing {
+                checkpoints: checkpoints(&instant)?,
+                postings: live(&instant, now_s)?,
+            })
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use tollring_config::BucketSpec;
 use crate::amounts::UnixMillis;
 use crate::counters::Counters;
 use crate::denial::Reading;
+use crate::window::EpochEnd;
 
 /// One limit and its live counters.
 #[derive(Debug)]
@@ -61,6 +62,12 @@ impl Bucket {
     /// Requests admitted before the window turned still settle there.
     pub fn reading_before(&self, now: UnixMillis) -> Option<Reading> {
         self.counters.reading_before(now)
+    }
+
+    /// Counts what another process spent of it in the epoch that ends then; less than nothing
+    /// takes back what was counted too much.
+    pub fn charge_elsewhere(&self, end: EpochEnd, amount: i64, now: UnixMillis) {
+        self.counters.charge_elsewhere(end, amount, now);
     }
 
     /// Grows a slot for each worker without waiting for workers to collide.

@@ -9,10 +9,8 @@ use std::sync::Arc;
 
 use support::{NOW, after_ms, heat, of_tokens, request_of, requests, spec, sums, tokens};
 use tollring_config::{LimitClass, NanoUsd, Unit, UnixSeconds, Window};
-use tollring_ledger::journal::Posting;
 use tollring_ledger::{
-    AMOUNT_MAX, Amounts, Bucket, DenialReason, EpochEnd, Ledger, Opening, PATH_MAX, UnixMillis,
-    WorkerSlot, hold,
+    AMOUNT_MAX, Amounts, Bucket, DenialReason, Ledger, PATH_MAX, UnixMillis, WorkerSlot, hold,
 };
 
 const SLOT: WorkerSlot = WorkerSlot(0);
@@ -415,65 +413,6 @@ fn a_ledger_with_one_worker_grows_no_slots() {
     let path = Ledger::new(1).bind(&[tokens(10)], NOW);
     heat(&path);
     assert!(!path[0].is_hot());
-}
-
-#[test]
-fn a_bucket_that_was_written_down_begins_with_what_was_spent() {
-    let minute = spec(Unit::Tokens, Window::Minute, LimitClass::Velocity, 100);
-    let ended = EpochEnd(u32::try_from(NOW.0 / 60_000 * 60).unwrap());
-    let ends = EpochEnd(ended.0 + 60);
-    let opening = Opening {
-        numbers: vec![7],
-        posted: [((7, ends), 30), ((7, ended), 50), ((8, ends), 90)].into(),
-    };
-    let ledger = Ledger::new(2);
-    let path = ledger.reopen(std::slice::from_ref(&minute), &opening, NOW);
-    assert_eq!(sums(path[0].reading(NOW)), [100, 30, 0, 70]);
-    let held = hold(&path, of_tokens(60), WorkerSlot(0), NOW).unwrap();
-    let expected = Posting {
-        bucket: 7,
-        ends_s: ends.0,
-        amount: 25,
-    };
-    let mut room = [Posting::default(); PATH_MAX];
-    let postings = held.postings(of_tokens(25), &mut room);
-    assert_eq!(
-        postings,
-        [expected],
-        "nothing is posted of what is not counted"
-    );
-    let _ = held.post(of_tokens(25), NOW);
-    let again = ledger.reopen(&[minute], &opening, NOW);
-    let read = sums(again[0].reading(NOW));
-    assert_eq!(read, [100, 55, 0, 45], "a live bucket is not opened again");
-}
-
-#[test]
-fn a_bucket_that_was_overspent_before_admits_nobody() {
-    let opening = Opening {
-        numbers: vec![1],
-        posted: [((1, EpochEnd::NEVER), 130)].into(),
-    };
-    let path = Ledger::new(2).reopen(&[tokens(100)], &opening, NOW);
-    assert_eq!(sums(path[0].reading(NOW)), [100, 130, 0, -30]);
-    heat(&path);
-    let denial = hold(&path, of_tokens(1), WorkerSlot(1), NOW).unwrap_err();
-    assert_eq!(denial.reason, DenialReason::Spent);
-}
-
-#[test]
-fn a_request_is_written_down_in_the_epoch_that_admitted_it() {
-    let second = spec(Unit::Tokens, Window::Second, LimitClass::Velocity, 100);
-    let path = Ledger::new(1).bind(&[second], NOW);
-    let held = hold(&path, of_tokens(10), WorkerSlot(0), NOW).unwrap();
-    let _turned = path[0].reading(after_ms(3_000));
-    let mut room = [Posting::default(); PATH_MAX];
-    let postings = held.postings(of_tokens(1), &mut room);
-    assert_eq!(
-        postings[0].ends_s,
-        u32::try_from(NOW.0 / 1_000 + 1).unwrap()
-    );
-    held.void(after_ms(3_000));
 }
 
 #[test]

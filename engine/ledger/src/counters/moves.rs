@@ -14,7 +14,7 @@ use crate::amounts::UnixMillis;
 use crate::denial::Reading;
 use crate::sync::{MutexGuard, Ordering, write_then_read};
 use crate::tally::{AMOUNT_MAX, Slot, Turn};
-use crate::window::{self, NEVER_MS};
+use crate::window::{self, EpochEnd, NEVER_MS};
 
 /// Times the places are asked before a refusal, at most.
 ///
@@ -94,6 +94,20 @@ impl Counters {
         epoch.limit = limit;
         self.put(turn, more);
         self.square(&moves);
+    }
+
+    /// Counts what was spent elsewhere of the epoch that ends then, or takes some of it back; an
+    /// epoch that is no longer counted stays as it is.
+    pub(crate) fn charge_elsewhere(&self, end: EpochEnd, amount: i64, now: UnixMillis) {
+        let moves = self.lock_at(now);
+        let turns = [moves.turn, moves.turn.previous()];
+        let ends = |turn: &Turn| EpochEnd::from_ms(moves.epochs[turn.lane()].ends_ms);
+        if let Some(turn) = turns.into_iter().find(|turn| ends(turn) == end) {
+            // Under the lock no lane turns.
+            let _ = self.shared.posted(turn).add(turn, amount);
+            self.put(turn, -amount);
+            self.square(&moves);
+        }
     }
 
     /// Grows a slot for each worker, if there are none yet and more than one worker.

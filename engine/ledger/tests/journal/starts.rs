@@ -1,6 +1,8 @@
 //! What is written is there after the next start, once and in order.
 
-use tollring_ledger::journal::{Journal, JournalFault, Kind, Reader, Sequence};
+use tollring_ledger::journal::{
+    Journal, JournalFault, Kind, Reader, Record, Sequence, TokenCounts,
+};
 
 use crate::support::{Folder, SMALL, postings, read, record};
 
@@ -48,6 +50,19 @@ fn what_was_put_down_is_read_back_in_order_and_over_segments() {
     assert_eq!(read(&mut Reader::follow(folder.path(), &from)), expected);
 }
 
+/// What an extension adds to the charge of a hold that is never settled.
+fn with_extension(hold: Record, more: &Record) -> Record {
+    let output = hold.tokens.output + more.tokens.output;
+    Record {
+        cost: hold.cost + more.cost,
+        tokens: TokenCounts {
+            output,
+            ..hold.tokens
+        },
+        ..hold
+    }
+}
+
 #[test]
 fn a_hold_without_outcome_is_found_with_its_extensions() {
     let folder = Folder::new();
@@ -74,9 +89,10 @@ fn a_hold_without_outcome_is_found_with_its_extensions() {
     let [hold] = &recovered.open_holds[..] else {
         panic!("{:?}", recovered.open_holds);
     };
+    let expected = with_extension(record(Kind::Hold, 2), &record(Kind::Extend, 2));
     assert_eq!(
         (hold.lane, hold.sequence, hold.record),
-        (1, Sequence(9), record(Kind::Hold, 2))
+        (1, Sequence(9), expected)
     );
     let amounts: Vec<i64> = hold.postings.iter().map(|posting| posting.amount).collect();
     assert_eq!(amounts, [0, 200, 200]);
