@@ -63,6 +63,8 @@ pub enum FaultKind {
     },
     /// Something of this name, digest or place is there already, or what it refers to is not.
     Conflict,
+    /// The configuration file declares it, so it is changed there and not here.
+    Declared,
     /// A question took longer than [`READ_TIME_MAX`](crate::READ_TIME_MAX).
     TooLong,
     /// All 4,294,967,295 numbers for names are taken.
@@ -72,86 +74,77 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// What has happened, and what to do about it.
-    fn words(self) -> (String, &'static str) {
-        let (what, remedy) = match self {
-            Self::Unopened => (
-                "the store cannot be opened",
-                "make its folder and let this program's user read and write there",
-            ),
-            Self::ReadOnly => (
-                "the store cannot be written",
-                "let this program's user write the file and its folder, \
-                 and see that the disk is not mounted read-only",
-            ),
-            Self::Full => (
-                "no room for the store",
-                "free some of the disk; what is not yet imported waits in the journal",
-            ),
-            Self::Corrupt => (
-                "the store is damaged",
-                "stop, keep a copy, then restore a backup, or save what can be read with \
-                 `sqlite3 FILE .recover`; see docs/ledger.md",
-            ),
-            Self::Foreign => (
-                "this is not a store of tollring",
-                "point [store] path at another folder, or move the file away",
-            ),
+    /// What has happened, in a sentence.
+    fn what(self) -> String {
+        let what = match self {
+            Self::Unopened => "the store cannot be opened",
+            Self::ReadOnly => "the store cannot be written",
+            Self::Full => "no room for the store",
+            Self::Corrupt => "the store is damaged",
+            Self::Foreign => "this is not a store of tollring",
             Self::Newer { found, known } => {
-                let what = format!(
-                    "the store has schema {found}, and this program knows none beyond {known}"
-                );
-                return (
-                    what,
-                    "run the newer program, or restore a backup of before it",
-                );
+                return format!("the store has schema {found}, this program knows {known}");
             }
             Self::Older { found, known } => {
-                let what = format!("the store has schema {found}, and {known} is asked for");
-                return (
-                    what,
-                    "start `tollring serve` on it once; that brings it up to date",
-                );
+                return format!("the store has schema {found}, and {known} is asked for");
             }
-            Self::Locked => (
-                "another program keeps the store locked",
-                "end whatever has it open for writing (`fuser FILE`)",
-            ),
-            Self::Io => (
-                "the disk under the store failed",
-                "look at the kernel's log; nothing was half imported",
-            ),
+            Self::Locked => "another program keeps the store locked",
+            Self::Io => "the disk under the store failed",
             Self::OutOfStep {
                 run,
                 lane,
                 stored,
                 after,
             } => {
-                let what = format!(
-                    "lane {lane} of run {run} is imported up to {stored}, but the batch begins after {after}"
+                return format!(
+                    "lane {lane} of run {run} is imported up to {stored}, but the batch begins \
+                     after {after}"
                 );
-                return (what, "restore journal and store of one time together");
             }
-            Self::Conflict => (
-                "this is there already, or what it refers to is not",
-                "choose another name, or look at what is there",
-            ),
-            Self::TooLong => ("the question takes too long", "ask for less time at once"),
-            Self::NumbersUsedUp => ("every number for names is taken", "begin a new store"),
-            Self::Unexpected => ("the store refused", "report this; it is a bug"),
+            Self::Conflict => "this is there already, or what it refers to is not",
+            Self::Declared => "this is declared by the configuration file",
+            Self::TooLong => "the question takes too long",
+            Self::NumbersUsedUp => "every number for names is taken",
+            Self::Unexpected => "the store refused",
         };
-        (what.to_owned(), remedy)
+        what.to_owned()
+    }
+
+    /// What to do about it.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::Unopened => "make its folder and let this program's user read and write there",
+            Self::ReadOnly => {
+                "let this program's user write the file and its folder, \
+                 and see that the disk is not mounted read-only"
+            }
+            Self::Full => "free some of the disk; what is not yet imported waits in the journal",
+            Self::Corrupt => {
+                "stop, keep a copy, then restore a backup, or save what can be read \
+                 (docs/ledger.md, \"A damaged store\")"
+            }
+            Self::Foreign => "name another folder as the store's, or move the file away",
+            Self::Newer { .. } => "run the newer program, or restore a backup of before it",
+            Self::Older { .. } => "start `tollring serve` on it once; that brings it up to date",
+            Self::Locked => "end whatever has it open for writing (`fuser FILE`)",
+            Self::Io => "look at the kernel's log; nothing was half imported",
+            Self::OutOfStep { .. } => "restore journal and store of one time together",
+            Self::Conflict => "choose another name, or look at what is there",
+            Self::Declared => "change it there and reload",
+            Self::TooLong => "ask for less time at once",
+            Self::NumbersUsedUp => "begin a new store",
+            Self::Unexpected => "report this; it is a bug",
+        }
     }
 }
 
 impl fmt::Display for StoreFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, remedy) = self.kind.words();
-        write!(f, "{}: {what}", self.file.display())?;
+        write!(f, "{}: {}", self.file.display(), self.kind.what())?;
         if !self.said.is_empty() {
             write!(f, " (SQLite: {})", self.said)?;
         }
-        write!(f, "; {remedy}")
+        write!(f, "; {}", self.kind.remedy())
     }
 }
 
@@ -163,6 +156,8 @@ pub(crate) enum Cause {
     Sqlite(rusqlite::Error),
     /// We did.
     Ours(FaultKind),
+    /// Somebody below has said it already.
+    Told(StoreFault),
 }
 
 impl From<rusqlite::Error> for Cause {
@@ -181,6 +176,7 @@ impl Cause {
     /// The fault, once it is known of which file.
     pub(crate) fn of(self, file: &Path) -> StoreFault {
         let (kind, said) = match self {
+            Self::Told(fault) => return fault,
             Self::Ours(kind) => (kind, String::new()),
             Self::Sqlite(error) => (kind_of(&error), error.to_string()),
         };

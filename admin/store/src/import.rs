@@ -5,6 +5,9 @@
 //! the store stands. So neither a crash between any two steps, nor a commit whose answer was lost,
 //! nor two recorders at a time can count a record twice or leave one out.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};

@@ -6,7 +6,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
+use crate::change::Change;
 use crate::fault::{Cause, FaultKind, StoreFault};
+use crate::reader::Reader;
 use crate::store::Store;
 
 /// What a name is the name of. The numbers of all kinds are drawn from one row of numbers.
@@ -41,21 +43,66 @@ impl Store {
     /// # Errors
     /// When the file cannot be read or written, or every number is taken.
     pub fn numbers(&mut self, kind: NameKind, names: &[&str]) -> Result<Vec<u32>, StoreFault> {
-        self.write(|transaction| {
-            let highest: u32 =
-                transaction.query_row("SELECT coalesce(max(number), 0) FROM names", [], |row| {
-                    row.get(0)
-                })?;
-            let mut numbers = vec![0; names.len()];
-            if names.len().saturating_mul(MERGE_SHARE) < highest as usize {
-                look_up(transaction, kind, names, &mut numbers)?;
-            } else {
-                merge(transaction, kind, names, &mut numbers)?;
+        self.write(|transaction| numbers(transaction, kind, names))
+    }
+}
+
+impl Change<'_> {
+    /// The number of one name, within the change; a new name gets a new number.
+    ///
+    /// # Errors
+    /// As [`Store::numbers`].
+    pub fn number(&self, kind: NameKind, name: &str) -> Result<u32, StoreFault> {
+        self.write(|transaction| Ok(numbers(transaction, kind, &[name])?[0]))
+    }
+}
+
+impl Reader {
+    /// The names of numbers, in the order of `numbers`; absent where nothing has that number.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn names(&self, numbers: &[u32]) -> Result<Vec<Option<Box<str>>>, StoreFault> {
+        self.ask(|view| {
+            let mut statement = view.prepare("SELECT name FROM names WHERE number = ?1")?;
+            let mut names = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                names.push(statement.query_row([number], |row| row.get(0)).optional()?);
             }
-            add_missing(transaction, kind, names, &mut numbers)?;
-            Ok(numbers)
+            Ok(names)
         })
     }
+
+    /// The number of a name, where it has one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn number(&self, kind: NameKind, name: &str) -> Result<Option<u32>, StoreFault> {
+        self.ask(|view| {
+            let mut number = [0];
+            look_up(view.connection, kind, &[name], &mut number)?;
+            Ok(Some(number[0]).filter(|&number| number != 0))
+        })
+    }
+}
+
+fn numbers(
+    transaction: &Transaction<'_>,
+    kind: NameKind,
+    names: &[&str],
+) -> Result<Vec<u32>, Cause> {
+    let highest: u32 =
+        transaction.query_row("SELECT coalesce(max(number), 0) FROM names", [], |row| {
+            row.get(0)
+        })?;
+    let mut numbers = vec![0; names.len()];
+    if names.len().saturating_mul(MERGE_SHARE) < highest as usize {
+        look_up(transaction, kind, names, &mut numbers)?;
+    } else {
+        merge(transaction, kind, names, &mut numbers)?;
+    }
+    add_missing(transaction, kind, names, &mut numbers)?;
+    Ok(numbers)
 }
 
 fn look_up(

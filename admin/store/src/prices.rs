@@ -6,6 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::fault::StoreFault;
+use crate::reader::Reader;
 use crate::store::Store;
 
 /// What an offer cost from some moment on.
@@ -52,6 +53,37 @@ impl Store {
     }
 }
 
+impl Reader {
+    /// Every price an offer had, the oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn prices(&self, offer: u32) -> Result<Vec<PriceVersion>, StoreFault> {
+        self.ask(|view| {
+            let mut statement = view.prepare(
+                "SELECT number, offer, version, price, since_s FROM price_versions \
+                 WHERE offer = ?1 ORDER BY version",
+            )?;
+            let versions = statement.query_map([offer], price_version)?;
+            Ok(versions.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// The price that a record names by `number`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn price_version(&self, number: u32) -> Result<Option<PriceVersion>, StoreFault> {
+        self.ask(|view| {
+            let mut statement = view.prepare(
+                "SELECT number, offer, version, price, since_s FROM price_versions \
+                 WHERE number = ?1",
+            )?;
+            Ok(statement.query_row([number], price_version).optional()?)
+        })
+    }
+}
+
 fn last(connection: &Connection, offer: u32) -> rusqlite::Result<Option<PriceVersion>> {
     let mut statement = connection.prepare_cached(
         "SELECT number, offer, version, price, since_s FROM price_versions \
@@ -75,7 +107,7 @@ fn add(
 }
 
 /// Reads the columns `number, offer, version, price, since_s`.
-pub(crate) fn price_version(row: &Row<'_>) -> rusqlite::Result<PriceVersion> {
+fn price_version(row: &Row<'_>) -> rusqlite::Result<PriceVersion> {
     Ok(PriceVersion {
         number: row.get(0)?,
         offer: row.get(1)?,

@@ -42,7 +42,12 @@ impl Grain {
 
     /// The start of the span that `at_s` lies in.
     pub const fn start_of(self, at_s: i64) -> i64 {
-        at_s - at_s.rem_euclid(self.seconds())
+        at_s.saturating_sub(at_s.rem_euclid(self.seconds()))
+    }
+
+    /// The end of the span that `at_s` lies in.
+    pub const fn end_of(self, at_s: i64) -> i64 {
+        self.start_of(at_s).saturating_add(self.seconds())
     }
 
     pub(crate) const fn table(self) -> &'static str {

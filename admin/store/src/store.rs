@@ -1,9 +1,9 @@
 //! The one writer: how the file is opened, what a commit promises, what a reader gets.
 //!
-//! A commit is in the write-ahead log, not yet on the disk (`synchronous = NORMAL`): a crash of the
-//! program loses nothing, a power cut may lose the last commits, whole. That is enough, because rows
-//! and checkpoints stand in one transaction: whatever was lost is imported again from the journal.
-//! It holds only while the journal still has it, so the journal may let go of no more than
+//! A commit is in the write-ahead log, not yet on the disk (`synchronous = NORMAL`): a crash of
+//! the program loses nothing, a power cut may lose the last commits, whole. That is enough, because
+//! rows and checkpoints stand in one transaction: whatever was lost is imported again from the
+//! journal. It holds only while the journal still has it, so the journal may let go of no more than
 //! [`Store::make_durable`] has returned.
 
 use std::fs::OpenOptions;
@@ -48,7 +48,7 @@ pub struct Checkpoint {
 /// The store, open for writing. One thread has it; others ask through readers.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
+    pub(crate) connection: Connection,
     file: PathBuf,
 }
 
@@ -72,6 +72,8 @@ impl Store {
             said: error.to_string().into(),
         })?;
         let mut connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
+        // A file that is not ours is left as it is.
+        migrations::expect_known(&connection).map_err(fault)?;
         configure(&connection).map_err(|error| fault(error.into()))?;
         migrations::migrate(&mut connection).map_err(fault)?;
         Ok(Self {
@@ -125,6 +127,10 @@ impl Store {
         let file = &self.file;
         let connection = &mut self.connection;
         let run = || {
+            // One whose very beginning failed may have been left open; it has written nothing.
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK")?;
+            }
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = work(&transaction)?;

@@ -1,5 +1,7 @@
 //! What the journals say is in the store exactly once, whatever happened between.
 
+#![allow(clippy::unwrap_used)] // a failed step fails the test
+
 mod support;
 
 use support::{Folder, RUN, batch};

@@ -160,3 +160,98 @@ CREATE TABLE price_versions (
     since_s INTEGER NOT NULL,
     UNIQUE (offer, version)
 ) STRICT;
+
+-- What is declared. `source`: 1 the file (read-only here), 2 the store. A thing's name stands in
+-- `names` under its number; plans have no number, since no record names one.
+CREATE TABLE plans (
+    name   TEXT    PRIMARY KEY,
+    source INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tenants (
+    number    INTEGER PRIMARY KEY REFERENCES names (number),
+    plan      TEXT    REFERENCES plans (name),
+    suspended INTEGER NOT NULL,
+    source    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE teams (
+    number INTEGER PRIMARY KEY REFERENCES names (number),
+    tenant INTEGER NOT NULL REFERENCES tenants (number),
+    source INTEGER NOT NULL
+) STRICT;
+CREATE INDEX teams_by_tenant ON teams (tenant);
+
+-- `digest` is the SHA-256 of what a caller shows; the key itself is nowhere.
+CREATE TABLE keys (
+    number    INTEGER PRIMARY KEY REFERENCES names (number),
+    digest    BLOB    NOT NULL UNIQUE,
+    tenant    INTEGER NOT NULL REFERENCES tenants (number),
+    team      INTEGER REFERENCES teams (number),
+    disabled  INTEGER NOT NULL,
+    expires_s INTEGER,
+    source    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX keys_by_tenant ON keys (tenant);
+
+-- `holder`: a plan's name, or a number as text; `holder_kind` says which. What the words may be
+-- is the configuration's to judge.
+CREATE TABLE limits (
+    holder_kind INTEGER NOT NULL,
+    holder      TEXT    NOT NULL,
+    place       INTEGER NOT NULL,
+    unit        TEXT    NOT NULL,
+    amount      INTEGER NOT NULL,
+    per         TEXT    NOT NULL,
+    options     TEXT    NOT NULL,
+    PRIMARY KEY (holder_kind, holder, place)
+) STRICT, WITHOUT ROWID;
+
+-- Money that was given, in nano-USD. Rows are never changed and never removed.
+CREATE TABLE grants (
+    id              INTEGER PRIMARY KEY,
+    tenant          INTEGER NOT NULL REFERENCES names (number),
+    amount          INTEGER NOT NULL CHECK (amount > 0),
+    kind            INTEGER NOT NULL,
+    expires_s       INTEGER,
+    reason          TEXT    NOT NULL,
+    idempotency_key TEXT    NOT NULL,
+    at_s            INTEGER NOT NULL,
+    by              TEXT    NOT NULL,
+    source          INTEGER NOT NULL,
+    UNIQUE (tenant, idempotency_key)
+) STRICT;
+
+-- Corrections of a balance, either way. Rows are never changed and never removed.
+CREATE TABLE adjustments (
+    id     INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL REFERENCES names (number),
+    amount INTEGER NOT NULL,
+    reason TEXT    NOT NULL,
+    at_s   INTEGER NOT NULL,
+    by     TEXT    NOT NULL
+) STRICT;
+CREATE INDEX adjustments_by_tenant ON adjustments (tenant);
+
+-- Who changed what, in the transaction of the change. Append-only.
+CREATE TABLE audit (
+    id     INTEGER PRIMARY KEY,
+    at_ms  INTEGER NOT NULL,
+    who    TEXT    NOT NULL,
+    what   TEXT    NOT NULL,
+    target TEXT    NOT NULL,
+    before TEXT,
+    after  TEXT
+) STRICT;
+CREATE TRIGGER audit_is_not_edited BEFORE UPDATE ON audit
+BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit
+BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER grants_are_not_edited BEFORE UPDATE ON grants
+BEGIN SELECT raise(ABORT, 'grants are append-only'); END;
+CREATE TRIGGER grants_are_not_removed BEFORE DELETE ON grants
+BEGIN SELECT raise(ABORT, 'grants are append-only'); END;
+CREATE TRIGGER adjustments_are_not_edited BEFORE UPDATE ON adjustments
+BEGIN SELECT raise(ABORT, 'adjustments are append-only'); END;
+CREATE TRIGGER adjustments_are_not_removed BEFORE DELETE ON adjustments
+BEGIN SELECT raise(ABORT, 'adjustments are append-only'); END;

@@ -1,6 +1,7 @@
 //! What the tests of the store share: a folder that goes away, and rows made up from a number.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code)] // each test file uses its own part
+#![allow(clippy::unwrap_used)] // a failed step fails the test
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
