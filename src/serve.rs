@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use tollring_admin::{Door, Gateway, OpenDoor};
 use tollring_config::{Secret, Snapshot};
 use tollring_engine::tls::server_config;
-use tollring_engine::{Engine, Written};
+use tollring_engine::{Engine, Inherited, Written};
 
 use crate::check;
 use crate::cli::{ServeArgs, complain};
@@ -59,18 +59,7 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
     };
     let (predecessor, inherited) = inherit(args, &snapshot)?;
     let offer = prepare_offer(&snapshot, predecessor.is_some())?;
-    let recorder = Recorder::open(&snapshot).map_err(|fault| format!("tollring: {fault}"))?;
-    let recorder = recorder.map(Arc::new);
-    let opening = recorder.as_ref().map(|at| at.prepare(&mut snapshot));
-    let opening = opening
-        .transpose()
-        .map_err(|fault| format!("tollring: {fault}"))?;
-    let written = Written {
-        journal: recorder.as_ref().map(|at| at.journal()),
-        opening: opening.unwrap_or_default(),
-    };
-    let engine = Engine::prepare(snapshot, inherited.data, written);
-    let engine = engine.map_err(|fault| format!("tollring: {fault}"))?;
+    let (engine, recorder) = prepare_engine(snapshot, inherited.data)?;
     log_io(&engine);
     let file = (!args.demo).then(|| args.config.clone());
     let gateway = RunningGateway::new(engine, file, recorder.clone(), admin_tls);
@@ -158,6 +147,24 @@ fn prepare_offer(snapshot: &Snapshot, takes_over: bool) -> Result<Option<Offer>,
         )
     });
     offer.map(Some)
+}
+
+/// Opens the store, if there is one, and makes an engine that begins where it stands.
+fn prepare_engine(
+    mut snapshot: Snapshot,
+    inherited: Vec<Inherited>,
+) -> Result<(Engine, Option<Arc<Recorder>>), String> {
+    let unopened = |fault| format!("tollring: {fault}");
+    let recorder = Recorder::open(&snapshot).map_err(unopened)?;
+    let opening = recorder.as_ref().map(|at| at.prepare(&mut snapshot));
+    let opening = opening.transpose().map_err(unopened)?;
+    let written = Written {
+        journal: recorder.as_ref().map(Recorder::journal),
+        opening: opening.unwrap_or_default(),
+    };
+    let engine = Engine::prepare(snapshot, inherited, written);
+    let engine = engine.map_err(|fault| format!("tollring: {fault}"))?;
+    Ok((engine, recorder.map(Arc::new)))
 }
 
 fn start_recorder(

@@ -122,7 +122,8 @@ pub(crate) struct UpstreamPlan {
 }
 
 impl Live {
-    /// Makes a snapshot ready, whose buckets are live. May block on the resolver for names it has not seen.
+    /// Makes a snapshot ready, whose buckets are live. May block on the resolver for names it
+    /// has not seen.
     pub(crate) fn build(
         config: Snapshot,
         buckets: Vec<Arc<Bucket>>,

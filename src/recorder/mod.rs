@@ -39,6 +39,10 @@ const REST_AFTER_FAULT: Duration = Duration::from_secs(1);
 /// How often what was imported is made to last, so that the journal can let go of it.
 const DURABLE_EVERY: Duration = Duration::from_secs(1);
 
+const DAY_S: i64 = 24 * 60 * 60;
+/// How often what is too old is looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(10);
+
 /// Why nothing can be written down.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -89,6 +93,7 @@ pub(crate) struct Recorder {
     books: Mutex<Books>,
     durability: Durability,
     sync_interval: Duration,
+    keep_rows_s: i64,
     ends: AtomicBool,
 }
 
@@ -133,6 +138,7 @@ impl Recorder {
             books: Mutex::new(books),
             durability: settings.durability,
             sync_interval: settings.sync_interval,
+            keep_rows_s: i64::try_from(settings.keep_rows_days).unwrap_or(i64::MAX) * DAY_S,
             ends: AtomicBool::new(false),
         }))
     }
@@ -227,9 +233,9 @@ impl Recorder {
     }
 
     fn import_until_the_end(&self, ledger: &impl Listening) {
-        let (mut looked, mut told) = (Instant::now(), None);
+        let (mut due, mut told) = (Due::new(), None);
         while !self.has_ended() {
-            let rest = match self.turn(ledger, &mut looked) {
+            let rest = match self.turn(ledger, &mut due) {
                 Ok(imported) => {
                     if told.take().is_some() {
                         tracing::info!("the store takes what was spent again");
@@ -250,15 +256,28 @@ impl Recorder {
     }
 
     /// Imports one batch, and looks after what is due; says whether there was one.
-    fn turn(&self, ledger: &impl Listening, looked: &mut Instant) -> Result<bool, Fault> {
+    fn turn(&self, ledger: &impl Listening, due: &mut Due) -> Result<bool, Fault> {
         let imported = self.step()?;
         self.follow(ledger);
-        if looked.elapsed() >= DURABLE_EVERY {
+        let now = Instant::now();
+        if now >= due.durable {
             self.release()?;
             self.settle_others()?;
-            *looked = Instant::now();
+            due.durable = now + DURABLE_EVERY;
+        }
+        if now >= due.forget && !self.forget()? {
+            due.forget = now + FORGET_EVERY;
         }
         Ok(imported)
+    }
+
+    /// Forgets some of what is too old; says whether there is more.
+    fn forget(&self) -> Result<bool, Fault> {
+        let now_s = unix_seconds();
+        let store = &mut self.books().store;
+        let rows = store.forget_rows(now_s.saturating_sub(self.keep_rows_s))?;
+        let sums = store.forget_brief_postings(now_s)?;
+        Ok(rows.more || sums.more)
     }
 
     /// Counts what other processes spend.
@@ -353,6 +372,22 @@ impl Told {
             }
             Ok(_) => self.untended = false,
             Err(_) => {}
+        }
+    }
+}
+
+/// When what is done now and then is due.
+struct Due {
+    durable: Instant,
+    forget: Instant,
+}
+
+impl Due {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            durable: now + DURABLE_EVERY,
+            forget: now,
         }
     }
 }

@@ -80,7 +80,8 @@ fn words_of(price: &Price) -> String {
         request,
     } = price;
     format!(
-        r#"{{"input":"{input}","output":"{output}","cached_input":"{cached_input}","request":"{request}"}}"#
+        "{{\"input\":\"{input}\",\"output\":\"{output}\",\
+         \"cached_input\":\"{cached_input}\",\"request\":\"{request}\"}}"
     )
 }
 

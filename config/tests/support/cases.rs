@@ -4,10 +4,12 @@
 //! is of `long_cases`.
 
 mod care;
+mod store;
 
 use super::DIGEST;
 use super::rule_cases::{EDGES, RULES};
 use care::{CARE, CARED};
+use store::STORE;
 
 /// A text, and its one fault.
 pub(super) type Case = (&'static str, &'static str);
@@ -112,26 +114,6 @@ const SHAPE: &[Case] = &[
     (
         "[[tenants.t.keys]]\nname = 'k'",
         "1:1 tenants.t.keys[0]: must have either sha256 or subject; write sha256",
-    ),
-    (
-        "[store]\npath = ''",
-        "2:8 store.path: '' is not the path of a file",
-    ),
-    (
-        "[store]\ndurability = 'sync'",
-        "1:1 store.path: is missing; add `path = \"/var/lib/tollring\"`",
-    ),
-    (
-        "[store]\npath = '/x'\njournal_max = '1KiB'",
-        "3:15 store.journal_max: '1KiB' is not from 1048576 to 1099511627776",
-    ),
-    (
-        "[store]\npath = '/x'\nfail_mode = 'close'",
-        "3:13 store.fail_mode: 'close' is none of the choices; did you mean `closed`?",
-    ),
-    (
-        "[store]\npath = '/x'\nurl = 'postgres://x'",
-        "3:7 store.url: this version keeps its store in a folder of its own; write `path",
     ),
     (
         "[tenants.'a b']",
@@ -446,6 +428,7 @@ pub(crate) fn cases() -> impl Iterator<Item = (String, &'static str)> {
         (SERVICE, SERVICES),
         (SERVICE, RULES),
         ("", EDGES),
+        ("", STORE),
         (CARED, CARE),
         (OPENAI, MODELS),
         (MODEL, PRICES),

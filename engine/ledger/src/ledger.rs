@@ -61,9 +61,10 @@ impl Ledger {
 
     /// Live buckets for the limits of a snapshot, in their order.
     ///
-    /// A bucket that is new here begins with what was written down of it. A bucket whose identity was bound before keeps its counters and takes over the
-    /// limit at once. One that is in neither `specs` nor any snapshot still alive is
-    /// forgotten, with what was counted. Not for a worker: it locks and allocates.
+    /// A bucket that is new here begins with what was written down of it. One whose identity
+    /// was bound before keeps its counters and takes over the limit at once. One that is in
+    /// neither `specs` nor any snapshot still alive is forgotten, with what was counted. Not
+    /// for a worker: it locks and allocates.
     pub fn reopen(
         &self,
         specs: &[BucketSpec],

@@ -309,7 +309,7 @@ impl OpenHold {
     fn extend(&mut self, record: &Record, postings: &[Posting]) {
         let (tokens, more) = (&mut self.record.tokens, &record.tokens);
         tokens.output = tokens.output.saturating_add(more.output);
-        self.record.cost = self.record.cost + record.cost;
+        self.record.cost += record.cost;
         for more in postings {
             let same =
                 |held: &&mut Posting| (held.bucket, held.ends_s) == (more.bucket, more.ends_s);
