@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::snapshot::{
     ApiKey, Auth, BaseUrl, BucketId, CertificateFiles, Dialect, HoldMode, IoChoice, Meter, Model,
-    OnMidstream, Provider, ServerTls, Service, Snapshot, TlsVersion, UpstreamTimeouts, UpstreamTls,
+    OnMidstream, Provider, ServerTls, Service, Snapshot, TlsVersion, UpstreamProxy,
+    UpstreamTimeouts, UpstreamTls,
 };
 use crate::value::show_duration;
 
@@ -197,6 +198,7 @@ fn describe_provider(provider: &Provider) -> Value {
         "api_keys": vec![HIDDEN; provider.api_keys.len()],
         "cancel_stops_billing": provider.cancel_stops_billing,
         "tls": describe_upstream_tls(&provider.tls),
+        "proxy": provider.proxy.as_ref().map(show_proxy),
         "timeouts": upstream_timeouts(provider.timeouts),
     });
     care::with(&provider.care, described)
@@ -222,6 +224,7 @@ fn describe_service(service: &Service) -> Value {
         },
         "timeouts": upstream_timeouts(service.timeouts),
         "tls": describe_upstream_tls(&service.tls),
+        "proxy": service.proxy.as_ref().map(show_proxy),
         "balance": service.balance.word(),
         "retries": care::retries(service.retries),
     });
@@ -292,6 +295,14 @@ fn show_url(base: &BaseUrl) -> String {
     }
     let scheme = if base.tls { "https" } else { "http" };
     format!("{scheme}://{}{}", base.authority, base.path)
+}
+
+fn show_proxy(proxy: &UpstreamProxy) -> String {
+    let user = match &proxy.credentials {
+        Some(_) => format!("{HIDDEN}@"),
+        None => String::new(),
+    };
+    format!("http://{user}{}", proxy.authority)
 }
 
 fn show_digest(digest: &[u8; 32]) -> String {

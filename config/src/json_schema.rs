@@ -182,6 +182,10 @@ fn server_tls() -> Value {
     tls
 }
 
+fn proxy() -> Value {
+    text("http://user:password@host:port of a proxy that opens the way there by CONNECT.")
+}
+
 fn upstream_tls() -> Value {
     table(
         &[],
@@ -238,6 +242,7 @@ fn provider() -> Value {
             "insecure": flag(false, "Whether http:// may leave this machine."),
             "cancel_stops_billing": flag(true, "Whether hanging up stops what it charges."),
             "tls": upstream_tls(),
+            "proxy": proxy(),
             "timeouts": upstream_timeouts(),
         }),
     ))
@@ -305,6 +310,7 @@ fn service() -> Value {
             "insecure": flag(false, "Whether http:// may leave this machine."),
             "timeouts": upstream_timeouts(),
             "tls": upstream_tls(),
+            "proxy": proxy(),
         }),
     );
     add(&mut service, rules::rules());

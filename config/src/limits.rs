@@ -41,6 +41,9 @@ pub const JOURNAL_BYTES_MIN: u64 = MIB;
 pub const JOURNAL_BYTES_MAX: u64 = 1024 * 1024 * MIB;
 /// Days that rows of single requests may be kept: a century.
 pub const KEEP_ROWS_DAYS_MAX: u64 = 36_500;
+/// Bytes of a proxy's `user:password`; with its escape in base64 it must fit the block that the
+/// question is sent from. A token in place of a password is about half.
+pub const PROXY_CREDENTIALS_BYTES_MAX: usize = 4 * 1024;
 
 /// Data ports: every worker has a listener for each.
 pub const LISTEN_MAX: usize = 16;

@@ -1,9 +1,9 @@
-//! Text that must not be shown: provider keys and the admin token.
+//! Text that must not be shown: provider keys, proxies' passwords and the admin token.
 
 use std::fmt;
 
 /// A secret. It has no `Display`, and its `Debug` shows nothing.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(Box<str>);
 
 impl Secret {

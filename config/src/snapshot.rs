@@ -4,6 +4,7 @@
 //! index, so that nothing on the path of a request can fail to be found. It
 //! holds no live state: counters of buckets live in the ledger.
 
+mod proxy;
 mod store;
 mod tls;
 
@@ -18,6 +19,7 @@ use crate::rules::{Edge, Network, ServiceRules};
 use crate::secret::Secret;
 use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
 
+pub use proxy::UpstreamProxy;
 pub use store::{CrashSettle, Durability, FailMode, Numbers, Store};
 pub use tls::{CertificateFiles, ClientCertificates, ServerTls, TlsVersion, UpstreamTls};
 
@@ -274,6 +276,8 @@ pub struct Provider {
     pub cancel_stops_billing: bool,
     /// Whom it is believed to be, and what it is shown.
     pub tls: UpstreamTls,
+    /// The HTTP proxy that opens the way there; absent: it is reached directly.
+    pub proxy: Option<UpstreamProxy>,
     /// How it is looked after.
     pub care: Care,
 }
@@ -348,6 +352,8 @@ pub struct Service {
     pub timeouts: UpstreamTimeouts,
     /// Whom its upstreams are believed to be, and what they are shown.
     pub tls: UpstreamTls,
+    /// The HTTP proxy that opens the way there; absent: it is reached directly.
+    pub proxy: Option<UpstreamProxy>,
     /// What it does with the heads that pass.
     pub rules: ServiceRules,
 }

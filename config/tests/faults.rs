@@ -84,7 +84,7 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::OutsidePlan { .. } => "outside plan",
         Problem::PriceIdle { .. } => "price idle",
         Problem::FileUnnamed => "file unnamed",
-        Problem::TlsIdle { .. } => "tls idle",
+        Problem::Idle { .. } => "idle",
         Problem::AdminCleartext => "admin cleartext",
         Problem::KeyShape => "key shape",
         Problem::NotYet(NotYet::StorePostgres) => "store postgres",

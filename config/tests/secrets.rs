@@ -37,6 +37,8 @@ fn a_value_of_the_environment_is_in_no_fault() {
         "[providers.p]\ndialect = '$'\nbase_url = '$'",
         "[providers.p]\ndialect = 'openai'\nbase_url = 'http://$'",
         "[providers.p]\ndialect = 'openai'\nbase_url = 'http://u:$@h'",
+        "[providers.p]\ndialect = 'openai'\nbase_url = 'x'\nproxy = '$'",
+        "[providers.p]\ndialect = 'openai'\nbase_url = 'x'\nproxy = 'https://u:$@h'",
         "[services.s]\npath = '$'\nupstreams = ['$']\nmeter = '$'",
         "[services.s]\npath = '/v1/$'\nupstreams = ['http://[::1]']",
         "[models.m]\ntargets = [{ provider = '$', model = '$ ' }]\nprice = { input = '$' }",
@@ -64,6 +66,8 @@ fn a_secret_written_out_is_not_shown_by_what_stands_beside_it() {
         "[admin]\ntoken = ['$']",
         "[admin]\ntoken = ' $'",
         "[providers.p]\ndialect = 'openai'\nbase_url = 'http://u:$@h'",
+        "[providers.p]\nproxy = 'http://u:$@h:0'",
+        "[services.s]\nproxi = 'http://u:$@h:1'",
     ];
     for line in lines {
         let text = line.replace('$', WRITTEN);
@@ -121,6 +125,21 @@ fn no_slip_of_the_pen_brings_a_secret_to_light() {
         }
     }
     assert!(slips > 1000, "only {slips} slips were faults");
+}
+
+#[test]
+fn the_password_of_a_proxy_is_not_shown() {
+    let text = "[providers.p]\ndialect = 'openai'\nbase_url = 'https://h'\n\
+                proxy = 'http://us:${SECRET}@proxy:3128'";
+    let snapshot = snapshot(text);
+    for shown in [format!("{snapshot:?}"), snapshot.describe_json()] {
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
+    assert!(
+        snapshot
+            .describe_json()
+            .contains("http://(hidden)@proxy:3128")
+    );
 }
 
 #[test]

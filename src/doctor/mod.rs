@@ -9,8 +9,8 @@
 //! | `certificates.rs` | whether ours can be read, and for how long they are good |
 //! | `service.rs` | whether systemd runs us, and how |
 //!
-//! It sends no request and shows no key to anyone; upstreams are connected to, greeted
-//! where they speak TLS, and left.
+//! It sends no request and shows no API key to anyone; upstreams are connected to, through
+//! their proxies, greeted where they speak TLS, and left.
 
 mod certificates;
 mod doors;

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -131,6 +131,11 @@ impl Provider {
     pub fn nowhere() -> String {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
         format!("http://{}", listener.local_addr().expect("it is bound"))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// `https://127.0.0.1:port`.
@@ -304,6 +309,24 @@ impl Peer {
     /// Sends bytes as they are, in one write.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Passes on what comes to another address, and what comes from there, until both ends have
+    /// nothing more to say: a proxy that has opened a way.
+    pub fn carry(mut self, to: SocketAddr) {
+        let Ok(mut there) = TcpStream::connect(to) else {
+            return;
+        };
+        let ends = (self.stream.try_clone(), there.try_clone());
+        let (mut client, mut server) = (ends.0.expect("a socket"), ends.1.expect("a socket"));
+        let back = thread::spawn(move || {
+            let _ = io::copy(&mut server, &mut client);
+            let _ = client.shutdown(Shutdown::Write);
+        });
+        let _ = there.write_all(&self.inbox);
+        let _ = io::copy(&mut self.stream, &mut there);
+        let _ = there.shutdown(Shutdown::Write);
+        let _ = back.join();
     }
 
     /// Says by TLS that nothing more will come.

@@ -196,8 +196,8 @@ pub enum Problem {
     },
     /// A field for a file's path, without one.
     FileUnnamed,
-    /// A TLS field that has no effect without another.
-    TlsIdle {
+    /// A field that has no effect without another.
+    Idle {
         /// The other.
         needs: &'static str,
     },
@@ -235,6 +235,12 @@ pub enum UrlPart {
     Fragment,
     /// It has a character that would have to be escaped.
     Character,
+    /// A proxy's does not begin with `http://`.
+    ProxyScheme,
+    /// A proxy's names a user with a colon.
+    ProxyUser,
+    /// A proxy's leads further than to a port.
+    ProxyPath,
 }
 
 /// Why a price can never be charged.

@@ -79,7 +79,7 @@ impl Problem {
             Self::OutsidePlan { plan } => format!("{value} is not in the plan \"{plan}\""),
             Self::PriceIdle { why } => format!("is never charged: {}", why.message()),
             Self::FileUnnamed => format!("{value} is not the path of a file"),
-            Self::TlsIdle { needs } => format!("has no effect without {needs}"),
+            Self::Idle { needs } => format!("has no effect without {needs}"),
             Self::AdminCleartext => format!("{value} can be reached from other machines"),
             Self::KeyShape => "must have either sha256 or subject".to_owned(),
             Self::NotYet(what) => what.message(),
@@ -105,7 +105,7 @@ impl Problem {
             Self::NameMalformed { rule } => (*rule).to_owned(),
             Self::UrlMalformed { what } => what.remedy().to_owned(),
             Self::NotYet(what) => what.remedy().to_owned(),
-            Self::TlsIdle { needs } => format!("add {needs} or remove this"),
+            Self::Idle { needs } => format!("add {needs} or remove this"),
             Self::Rule(fault) => fault.remedy().to_owned(),
             Self::PriceIdle { why } => why.remedy().to_owned(),
             other => other.fixed_remedy().to_owned(),
@@ -197,6 +197,9 @@ impl UrlPart {
             Self::Query => "has a query",
             Self::Fragment => "has a fragment",
             Self::Character => "holds a character that a URL cannot",
+            Self::ProxyScheme => "does not begin with http://",
+            Self::ProxyUser => "names a user with a colon",
+            Self::ProxyPath => "has a path",
         }
     }
 
@@ -208,6 +211,12 @@ impl UrlPart {
             Self::Path => "write segments of letters, digits, - . _ and ~ between slashes",
             Self::Query | Self::Fragment => "remove it",
             Self::Character => "write it as % and two hexadecimal digits",
+            Self::ProxyScheme => {
+                "write it as in \"http://user:password@proxy.internal:3128\"; what passes a proxy \
+                 may speak TLS, the proxy itself does not"
+            }
+            Self::ProxyUser => "choose another user: no proxy could tell it from the password's",
+            Self::ProxyPath => "remove it; a proxy is a host and a port",
         }
     }
 }

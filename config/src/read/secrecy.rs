@@ -86,6 +86,8 @@ fn is_secret_name(name: &str) -> bool {
         || (name.contains("token") && !counts)
         || (name.contains("key") && name != "keys")
         || ["api_keys", "token"].into_iter().any(near) && !counts
+        // A proxy's URL may hold a password.
+        || strsim::damerau_levenshtein(&name, "proxy") <= 1
 }
 
 #[cfg(test)]
@@ -104,6 +106,8 @@ mod tests {
             "password",
             "Authorization",
             "Set-Cookie",
+            "proxy",
+            "prxoy",
         ] {
             assert!(is_secret_name(name), "{name}");
         }
@@ -115,6 +119,7 @@ mod tests {
             "name",
             "sha256",
             "price",
+            "proxy_protocol",
         ] {
             assert!(!is_secret_name(name), "{name}");
         }

@@ -26,7 +26,7 @@ pub(crate) fn server(mut table: Table<'_>) -> Option<ServerTls> {
     let required = table.or("client_auth", true, |field| {
         let required = field.word(&[("required", true), ("optional", false)]);
         if matches!(client_ca, Some(None)) {
-            field.report(Problem::TlsIdle { needs: "client_ca" });
+            field.report(Problem::Idle { needs: "client_ca" });
         }
         required
     });
@@ -70,7 +70,7 @@ pub(crate) fn upstream(mut table: Table<'_>) -> Option<UpstreamTls> {
             } else {
                 "certificate"
             };
-            table.report(Problem::TlsIdle { needs });
+            table.report(Problem::Idle { needs });
             return None;
         }
     };

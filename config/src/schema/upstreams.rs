@@ -11,9 +11,10 @@ use crate::schema::rules::{RulesSchema, rules};
 use crate::schema::tls;
 use crate::secret::Secret;
 use crate::snapshot::{
-    Auth, BaseUrl, Dialect, Meter, ServicePrice, Timeouts, UpstreamTimeouts, UpstreamTls,
+    Auth, BaseUrl, Dialect, Meter, ServicePrice, Timeouts, UpstreamProxy, UpstreamTimeouts,
+    UpstreamTls,
 };
-use crate::value::{parse_duration, parse_prefix, parse_url};
+use crate::value::{WrittenProxy, parse_duration, parse_prefix, parse_proxy, parse_url};
 
 /// `[providers.…]`.
 pub(crate) struct ProviderSchema {
@@ -23,6 +24,7 @@ pub(crate) struct ProviderSchema {
     pub(crate) timeouts: TimeoutsSchema,
     pub(crate) cancel_stops_billing: bool,
     pub(crate) tls: UpstreamTls,
+    pub(crate) proxy: Option<UpstreamProxy>,
     pub(crate) care: Care,
 }
 
@@ -38,6 +40,7 @@ pub(crate) struct ServiceSchema {
     pub(crate) price: ServicePrice,
     pub(crate) timeouts: TimeoutsSchema,
     pub(crate) tls: UpstreamTls,
+    pub(crate) proxy: Option<UpstreamProxy>,
     pub(crate) rules: RulesSchema,
 }
 
@@ -66,19 +69,20 @@ pub(crate) fn provider(mut table: Table<'_>) -> Option<ProviderSchema> {
     let dialect = table.need("dialect", "dialect = \"openai\"", |field| {
         field.word(&[("openai", Dialect::OpenAi)])
     });
-    let insecure = table.or("insecure", false, Field::flag);
+    let open = Open::read(&mut table);
     let base = table.need(
         "base_url",
         "base_url = \"http://127.0.0.1:9000/v1\"",
-        |field| base_url(field, insecure),
+        |field| open.base_url(field),
     );
     let api_keys = table.or("api_keys", Vec::new(), |field| {
         field.list(API_KEYS_MAX, Field::secret)
     });
     let cancel_stops_billing = table.or("cancel_stops_billing", true, Field::flag);
     let timeouts = table.section("timeouts", timeouts);
-    let encrypted = base.as_ref().is_none_or(|base| base.value.tls);
-    let tls = upstream_tls(&mut table, encrypted);
+    let bases = base.as_ref().map(std::slice::from_ref);
+    let tls = upstream_tls(&mut table, bases);
+    let proxy = open.proxy(&mut table, bases);
     let care = care(&mut table);
     table.close();
     Some(ProviderSchema {
@@ -88,6 +92,7 @@ pub(crate) fn provider(mut table: Table<'_>) -> Option<ProviderSchema> {
         timeouts: timeouts?,
         cancel_stops_billing: cancel_stops_billing?,
         tls: tls?,
+        proxy: proxy?,
         care: care?,
     })
 }
@@ -96,10 +101,10 @@ pub(crate) fn service(mut table: Table<'_>) -> Option<ServiceSchema> {
     let path = table.need("path", "path = \"/weather\"", |field| {
         field.parsed_at(parse_prefix)
     });
-    let insecure = table.or("insecure", false, Field::flag);
+    let open = Open::read(&mut table);
     let example = "upstreams = [\"http://127.0.0.1:9000\"]";
     let upstreams = table.need("upstreams", example, |field| {
-        field.filled_list(UPSTREAMS_MAX, example, |item| base_url(item, insecure))
+        field.filled_list(UPSTREAMS_MAX, example, |item| open.base_url(item))
     });
     let auth = table.or("auth", Auth::Key, |field| {
         field.word(&[("key", Auth::Key), ("none", Auth::None)])
@@ -114,10 +119,8 @@ pub(crate) fn service(mut table: Table<'_>) -> Option<ServiceSchema> {
     });
     let price = table.section("price", |table| price(table, auth, meter));
     let timeouts = table.section("timeouts", timeouts);
-    let encrypted = upstreams
-        .as_ref()
-        .is_none_or(|upstreams| upstreams.iter().any(|upstream| upstream.value.tls));
-    let tls = upstream_tls(&mut table, encrypted);
+    let tls = upstream_tls(&mut table, upstreams.as_deref());
+    let proxy = open.proxy(&mut table, upstreams.as_deref());
     let rules = rules(&mut table);
     // Upstreams of one service are meant to be alike, so the least busy one is as good as any
     // and sooner free; targets of a model differ in price, and their weights are kept to.
@@ -136,33 +139,76 @@ pub(crate) fn service(mut table: Table<'_>) -> Option<ServiceSchema> {
         price: price.unwrap_or_default(),
         timeouts: timeouts.unwrap_or_default(),
         tls: tls.unwrap_or_default(),
+        proxy: proxy.unwrap_or_default(),
         rules,
     })
 }
 
-/// `tls` below an upstream; it means nothing where no URL is `https`.
-fn upstream_tls(table: &mut Table<'_>, encrypted: bool) -> Option<UpstreamTls> {
+/// `tls` below an upstream; it means nothing where no URL is `https`. Faulty URLs have been
+/// reported, and may have been meant so.
+fn upstream_tls(table: &mut Table<'_>, bases: Option<&[At<BaseUrl>]>) -> Option<UpstreamTls> {
     let Some(field) = table.take("tls") else {
         return Some(UpstreamTls::default());
     };
-    if !encrypted {
-        field.report(Problem::TlsIdle {
+    if bases.is_some_and(|bases| !bases.iter().any(|base| base.value.tls)) {
+        field.report(Problem::Idle {
             needs: "an https:// URL",
         });
     }
     field.table().and_then(tls::upstream)
 }
 
-/// A base URL that may be reached as it is written.
-fn base_url(field: &Field<'_>, insecure: Option<bool>) -> Option<At<BaseUrl>> {
-    field.parsed_at(|text| {
-        let url = parse_url(text)?;
-        // A faulty `insecure` has been reported, and is not reported again here.
-        if url.base.tls || url.loopback || insecure.unwrap_or(true) {
-            return Ok(url.base);
+/// What decides whether a URL may be reached as it is written; `None` is what was faulty, has
+/// been reported, and is not held against anything else.
+struct Open {
+    insecure: Option<bool>,
+    proxy: Option<Option<WrittenProxy>>,
+}
+
+impl Open {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self {
+            insecure: table.or("insecure", false, Field::flag),
+            proxy: table.maybe("proxy", |field| {
+                field.hide();
+                field.parsed(parse_proxy)
+            }),
         }
-        Err(Problem::UrlCleartext)
-    })
+    }
+
+    /// A base URL that may be reached as it is written. Through a proxy on another machine even
+    /// a loopback address is of another machine.
+    fn base_url(&self, field: &Field<'_>) -> Option<At<BaseUrl>> {
+        field.parsed_at(|text| {
+            let url = parse_url(text)?;
+            let proxied = url.base.socket.is_none();
+            let stays = match &self.proxy {
+                Some(Some(proxy)) if proxied => url.loopback && proxy.loopback,
+                Some(_) => url.loopback,
+                None => true,
+            };
+            if url.base.tls || stays || self.insecure.unwrap_or(true) {
+                return Ok(url.base);
+            }
+            Err(Problem::UrlCleartext)
+        })
+    }
+
+    /// The proxy; it means nothing where every URL is a socket of this machine.
+    fn proxy(
+        self,
+        table: &mut Table<'_>,
+        bases: Option<&[At<BaseUrl>]>,
+    ) -> Option<Option<UpstreamProxy>> {
+        let proxy = self.proxy?.map(|written| written.proxy);
+        let local = bases.is_some_and(|bases| bases.iter().all(|base| base.value.socket.is_some()));
+        if let Some(field) = table.take("proxy").filter(|_| local) {
+            field.report(Problem::Idle {
+                needs: "an http:// or https:// URL",
+            });
+        }
+        Some(proxy)
+    }
 }
 
 fn timeouts(mut table: Table<'_>) -> Option<TimeoutsSchema> {

@@ -94,6 +94,7 @@ fn build_providers(
                 timeouts: written.timeouts.over(timeouts),
                 cancel_stops_billing: written.cancel_stops_billing,
                 tls: written.tls,
+                proxy: written.proxy,
                 care: written.care,
             })
         })

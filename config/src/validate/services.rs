@@ -75,6 +75,7 @@ pub(super) fn build(
                 price: written.price,
                 timeouts: written.timeouts.over(timeouts),
                 tls: written.tls,
+                proxy: written.proxy,
                 rules: ServiceRules {
                     hosts: hosts.collect(),
                     ..written.rules.rules

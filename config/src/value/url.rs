@@ -42,38 +42,25 @@ pub(crate) fn parse_url(text: &str) -> Result<WrittenUrl, Problem> {
         return wrong(UrlPart::Query);
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let (host, port) = split_port(authority).ok_or(Problem::UrlMalformed {
-        what: UrlPart::Host,
-    })?;
     let standard = if tls { 443 } else { 80 };
-    let port = match port {
-        None => standard,
-        Some(text) => match parse_port(text) {
-            Some(port) => port,
-            None => return wrong(UrlPart::Port),
-        },
-    };
-    let Some((host, loopback)) = parse_host(host) else {
-        return wrong(UrlPart::Host);
-    };
+    let Place {
+        host,
+        port,
+        loopback,
+    } = parse_place(authority, Some(standard))?;
     let path = match path {
         "" => "".into(),
         _ => parse_prefix(path).map_err(|_| Problem::UrlMalformed {
             what: UrlPart::Path,
         })?,
     };
-    let shown = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.clone()
-    };
     let authority = if port == standard {
-        shown
+        bracketed(&host)
     } else {
-        format!("{shown}:{port}")
+        format!("{}:{port}", bracketed(&host))
     };
     let base = BaseUrl {
-        host: host.into(),
+        host,
         port,
         path,
         authority: authority.into(),
@@ -81,6 +68,37 @@ pub(crate) fn parse_url(text: &str) -> Result<WrittenUrl, Problem> {
         socket: None,
     };
     Ok(WrittenUrl { loopback, base })
+}
+
+/// Where a URL leads to.
+pub(super) struct Place {
+    pub(super) host: Box<str>,
+    pub(super) port: u16,
+    /// Whether it is this machine.
+    pub(super) loopback: bool,
+}
+
+/// Host and port of an authority without user; `standard` is the port where none is written.
+pub(super) fn parse_place(authority: &str, standard: Option<u16>) -> Result<Place, Problem> {
+    let wrong = |what| move || Problem::UrlMalformed { what };
+    let (host, port) = split_port(authority).ok_or_else(wrong(UrlPart::Host))?;
+    let port = port.map_or(standard, parse_port);
+    let port = port.ok_or_else(wrong(UrlPart::Port))?;
+    let (host, loopback) = parse_host(host).ok_or_else(wrong(UrlPart::Host))?;
+    Ok(Place {
+        host: host.into(),
+        port,
+        loopback,
+    })
+}
+
+/// A host as it stands in an authority: addresses of IPv6 in brackets.
+pub(super) fn bracketed(host: &str) -> String {
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
 }
 
 /// `"/run/app.sock"` or `"/run/app.sock:/prefix"`: a socket of this machine, and what goes before

@@ -5,11 +5,13 @@
 
 mod care;
 mod store;
+mod upstreams;
 
 use super::DIGEST;
 use super::rule_cases::{EDGES, RULES};
 use care::{CARE, CARED};
 use store::STORE;
+use upstreams::{PROVIDERS, PROXIES, SERVICES};
 
 /// A text, and its one fault.
 pub(super) type Case = (&'static str, &'static str);
@@ -202,71 +204,6 @@ const VALUES: &[Case] = &[
     ),
 ];
 
-/// Providers; each text follows [`PROVIDER`].
-const PROVIDERS: &[Case] = &[
-    (
-        "base_url = 'http://a'",
-        "3:12 providers.p.base_url: 'http://a' leaves this machine in the clear",
-    ),
-    (
-        "base_url = 'unix:app.sock'",
-        "3:12 providers.p.base_url: 'unix:app.sock' is not the path of a socket; write",
-    ),
-    (
-        "base_url = 'http://127.0.0.1'\ntls = { ca = 'c' }",
-        "4:7 providers.p.tls: has no effect without an https:// URL; add an https",
-    ),
-    (
-        "base_url = 'a:80'",
-        "3:12 providers.p.base_url: 'a:80' does not begin with http://, https:// or unix:",
-    ),
-    (
-        "base_url = 'http://h?q'",
-        "3:12 providers.p.base_url: 'http://h?q' has a query; remove it",
-    ),
-    (
-        "base_url = 'http://u:p@h'",
-        "3:12 providers.p.base_url: the value holds a user name or password",
-    ),
-    ("", "1:1 providers.p.base_url: is missing; add `base_url = "),
-];
-
-/// Services; each text follows [`SERVICE`].
-const SERVICES: &[Case] = &[
-    (
-        "path = '/v1'",
-        "3:8 services.s.path: '/v1' belongs to the gateway; choose a path outside",
-    ),
-    (
-        "path = '/v1/x/'",
-        "3:8 services.s.path: '/v1/x/' belongs to the gateway",
-    ),
-    (
-        "path = 'x'",
-        "3:8 services.s.path: 'x' is not a path prefix; write \"/\" or segments",
-    ),
-    (
-        "path = '/a/../b'",
-        "3:8 services.s.path: '/a/../b' is not a path prefix",
-    ),
-    (
-        "path = '/'\nprice = { megabyte = '1' }",
-        "4:22 services.s.price.megabyte: is never charged",
-    ),
-    (
-        "path = '/'\nmeter = 'none'\nprice = { request = '1' }",
-        "5:21 services.s.price.request: is",
-    ),
-    (
-        "path = '/'\nauth = 'none'\nprice = { request = '1' }",
-        "5:21 services.s.price.request: is",
-    ),
-    (
-        "path = '/'\n[services.t]\npath = '/'\nupstreams = ['http://[::1]']",
-        "5:8 services.t.path: '/' stands at services.s.path already",
-    ),
-];
-
 /// Models; each text follows [`OPENAI`], so it begins on line 4.
 const MODELS: &[Case] = &[
     (
@@ -425,6 +362,7 @@ pub(crate) fn cases() -> impl Iterator<Item = (String, &'static str)> {
         ("", SHAPE),
         ("", VALUES),
         (PROVIDER, PROVIDERS),
+        (PROVIDER, PROXIES),
         (SERVICE, SERVICES),
         (SERVICE, RULES),
         ("", EDGES),

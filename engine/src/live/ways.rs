@@ -23,6 +23,7 @@ pub(super) fn target_plans(config: &Snapshot, known: &Known<'_>) -> Vec<Box<[Tar
             care: &cares[target.provider.index()],
             timeouts: provider.timeouts,
             tls: &provider.tls,
+            proxy: provider.proxy.as_ref(),
         };
         TargetPlan {
             way: Way::find(&owner, &provider.base, target.weight, known),
@@ -44,6 +45,7 @@ pub(super) fn upstream_plans(config: &Snapshot, known: &Known<'_>) -> Vec<Box<[U
             care: &Arc::new(service.care.clone()),
             timeouts: service.timeouts,
             tls: &service.tls,
+            proxy: service.proxy.as_ref(),
         };
         let plan = |base: &BaseUrl| UpstreamPlan {
             service: ServiceId(place),

@@ -1,23 +1,72 @@
-//! Gets a connection to an origin: a kept one, or a new one to an address of it.
+//! Gets a connection to an origin: a kept one, or a new one to an address of it, through its
+//! proxy and TLS where it has them.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::{AttemptFailure, Cause};
 use super::origin::Origin;
 use super::pool::Connection;
+use super::proxy::ProxyFault;
 use super::slots;
 use crate::net::stream::{self, Broken};
-use crate::net::{Stream, Unshaken};
+use crate::net::{Instant, Stream, Unshaken};
 use crate::tls::session::Session;
 use crate::worker::Worker;
 
 /// Addresses of one origin that one attempt tries.
 const ADDRESSES_TRIED_MAX: usize = 3;
 
-/// Goes through the handshake where the origin wants one. Nothing has been sent that a retry
-/// would repeat.
+/// Why an address was of no use.
+enum Failed {
+    /// Another may be.
+    Here(Cause),
+    /// All of them would say the same; some would even shut us out for asking again.
+    Everywhere(Cause),
+}
+
+/// A connection to an address of an origin on which a request may be sent, and what the peer's
+/// system had acknowledged at its start. `limit` is for all of it: nothing has been sent that a
+/// retry would repeat.
+async fn reach(
+    worker: &Worker,
+    origin: &Origin,
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<(Stream, u64), Failed> {
+    let begun = Instant::now();
+    let connected = match &origin.socket {
+        Some(path) => stream::connect_local(path, &worker.deadlines),
+        // Boxed: a timer takes a kilobyte, which every exchange would carry for what is rare.
+        None => Box::pin(stream::connect(address, limit, &worker.deadlines)).await,
+    };
+    origin.note(address, connected.is_ok(), worker.clock_ms());
+    let mut stream = connected.map_err(|fault| {
+        tracing::debug!(origin = %origin.name, %address, %fault, "connect failed");
+        Failed::Here(match fault.kind() {
+            io::ErrorKind::TimedOut => Cause::TimedOut,
+            _ => Cause::Unreachable,
+        })
+    })?;
+    let acknowledged = stream.acknowledged().unwrap_or(0);
+    let left = || limit.saturating_sub(begun.elapsed());
+    if let Some(proxy) = &origin.proxy {
+        let opened = Box::pin(proxy.open(&mut stream, left(), &worker.buffers)).await;
+        opened.map_err(|fault| {
+            tracing::warn!(origin = %origin.name, %fault, "a proxy opened no way to an upstream");
+            match fault {
+                ProxyFault::Silent(cause) => Failed::Here(cause),
+                said => Failed::Everywhere(said.cause()),
+            }
+        })?;
+    }
+    let secured = secured(worker, origin, stream, left()).await;
+    Ok((secured.map_err(Failed::Here)?, acknowledged))
+}
+
+/// Goes through the handshake where the origin wants one.
 async fn secured(
     worker: &Worker,
     origin: &Origin,
@@ -66,30 +115,15 @@ pub(crate) async fn connect(
         let Some(address) = origin.address(worker.clock_ms()) else {
             break;
         };
-        // Boxed: a timer takes a kilobyte, which every exchange would carry for what is rare.
-        let connected = match &origin.socket {
-            Some(path) => stream::connect_local(path, &worker.deadlines),
-            None => Box::pin(stream::connect(address, limit, &worker.deadlines)).await,
-        };
-        match connected {
-            Ok(stream) => {
-                origin.note(address, true, worker.clock_ms());
-                let acknowledged = stream.acknowledged().unwrap_or(0);
-                match secured(worker, origin, stream, limit).await {
-                    Ok(stream) => {
-                        let index = worker.index();
-                        return Ok(Connection::new(stream, acknowledged, (origin, slot), index));
-                    }
-                    Err(why) => cause = why,
-                }
+        match reach(worker, origin, address, limit).await {
+            Ok((stream, acknowledged)) => {
+                let index = worker.index();
+                return Ok(Connection::new(stream, acknowledged, (origin, slot), index));
             }
-            Err(fault) => {
-                origin.note(address, false, worker.clock_ms());
-                tracing::debug!(origin = %origin.name, %address, %fault, "connect failed");
-                cause = match fault.kind() {
-                    io::ErrorKind::TimedOut => Cause::TimedOut,
-                    _ => Cause::Unreachable,
-                };
+            Err(Failed::Here(why)) => cause = why,
+            Err(Failed::Everywhere(why)) => {
+                cause = why;
+                break;
             }
         }
     }

@@ -44,6 +44,10 @@ pub enum Cause {
     Closed,
     /// The provider reset the connection.
     Reset,
+    /// The proxy on the way wants other credentials.
+    ProxyUnauthorized,
+    /// The proxy on the way opens none to there.
+    ProxyRefused,
     /// TLS did not come about: it is not who it should be, or will not have us.
     Untrusted,
     /// What came is not an answer by the rules of HTTP.
@@ -62,12 +66,14 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::NoAddress,
         Self::Unreachable,
         Self::TimedOut,
         Self::Closed,
         Self::Reset,
+        Self::ProxyUnauthorized,
+        Self::ProxyRefused,
         Self::Untrusted,
         Self::Malformed,
         Self::ClientGone,
@@ -85,6 +91,8 @@ impl Cause {
             Self::TimedOut => "timed_out",
             Self::Closed => "closed",
             Self::Reset => "reset",
+            Self::ProxyUnauthorized => "proxy_unauthorized",
+            Self::ProxyRefused => "proxy_refused",
             Self::Untrusted => "untrusted",
             Self::Malformed => "malformed",
             Self::ClientGone => "client_gone",

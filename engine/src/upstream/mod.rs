@@ -6,7 +6,7 @@
 //!
 //! | question | room |
 //! |---|---|
-//! | where is it, and which of its addresses answers | `origin`, `addresses`, `connect`, `slots`, `pool` |
+//! | where is it, and which of its addresses answers | `origin`, `addresses`, `connect`, `proxy`, `slots`, `pool` |
 //! | how does it stand | `lane` over `condition`: `ejection`, `breaker`, and checks by `prober` |
 //! | who is asked | `balance` over `way`, `ewma` |
 //! | is there a place | `places`, `queue` |
@@ -26,6 +26,7 @@ pub mod origin;
 pub(crate) mod places;
 pub(crate) mod pool;
 pub(crate) mod prober;
+pub mod proxy;
 pub(crate) mod queue;
 pub(crate) mod retry;
 pub(crate) mod slots;

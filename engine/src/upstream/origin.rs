@@ -14,9 +14,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crossbeam_utils::CachePadded;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tollring_config::{BaseUrl, UpstreamTls};
+use tollring_config::{BaseUrl, UpstreamProxy, UpstreamTls};
 
 use super::addresses::Addresses;
+use super::proxy::Proxy;
 use super::slots::Slots;
 use crate::counters::Counter;
 use crate::tls::Keys;
@@ -34,12 +35,14 @@ pub(crate) struct OriginId(pub(crate) usize);
 /// One upstream host and port.
 pub struct Origin {
     pub(crate) id: OriginId,
-    /// Host and port, for statistics and logs.
+    /// Host and port, and what it is reached through, for statistics and logs.
     pub name: Box<str>,
     host: Box<str>,
     port: u16,
     /// The socket of this machine it is reached by, in place of host and port.
     pub(crate) socket: Option<Box<str>>,
+    /// The proxy that opens the way; then the addresses are the proxy's.
+    pub(crate) proxy: Option<Proxy>,
     addresses: ArcSwap<Addresses>,
     /// How it is reached by TLS; absent: in the clear. Of the latest snapshot: what a renewed
     /// file says counts at once.
@@ -92,7 +95,7 @@ impl Origin {
             // One place, which needs no address.
             Some(_) => vec![NOWHERE],
             None => {
-                let found = (&*self.host, self.port).to_socket_addrs()?;
+                let found = self.place().to_socket_addrs()?;
                 found.take(ADDRESSES_MAX).collect()
             }
         };
@@ -110,8 +113,16 @@ impl Origin {
         Ok(())
     }
 
+    /// What is connected to.
+    fn place(&self) -> (&str, u16) {
+        match &self.proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&self.host, self.port),
+        }
+    }
+
     fn is_literal(&self) -> bool {
-        self.socket.is_some() || self.host.parse::<IpAddr>().is_ok()
+        self.socket.is_some() || self.place().0.parse::<IpAddr>().is_ok()
     }
 }
 
@@ -121,13 +132,35 @@ pub(crate) struct Origins {
     known: Mutex<Known>,
 }
 
-/// What makes two origins different: a connection made for one is never used for another.
+/// What makes two origins different: a connection made for one is never used for another, nor
+/// one that a proxy opened for other credentials.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Place {
     host: Box<str>,
     port: u16,
     socket: Option<Box<str>>,
     tls: Option<UpstreamTls>,
+    proxy: Option<UpstreamProxy>,
+}
+
+impl Place {
+    /// What it is called, without what may not be shown.
+    fn name(&self) -> String {
+        let Self { host, port, .. } = self;
+        if let Some(path) = &self.socket {
+            return format!("unix:{path}");
+        }
+        let mut name = if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        };
+        if let Some(proxy) = &self.proxy {
+            name.push_str(" via ");
+            name.push_str(&proxy.authority);
+        }
+        name
+    }
 }
 
 /// How an origin is reached by TLS.
@@ -153,6 +186,8 @@ fn secure(url: &BaseUrl, tls: &UpstreamTls, keys: &Keys) -> Option<Secure> {
 struct Known {
     list: Vec<Arc<Origin>>,
     by_place: HashMap<Place, OriginId>,
+    /// How many have each name: one place may be reached in several ways.
+    named: HashMap<String, usize>,
 }
 
 impl Origins {
@@ -166,60 +201,52 @@ impl Origins {
 
     /// The origin of a URL, resolved once when it is new. May block on the resolver. What it
     /// believes and shows is as it was read just now.
-    pub(crate) fn find(&self, url: &BaseUrl, tls: &UpstreamTls, keys: &Keys) -> Arc<Origin> {
+    pub(crate) fn find(
+        &self,
+        url: &BaseUrl,
+        (tls, proxy): (&UpstreamTls, Option<&UpstreamProxy>),
+        keys: &Keys,
+    ) -> Arc<Origin> {
         let place = Place {
             host: url.host.clone(),
             port: url.port,
             socket: url.socket.clone(),
             tls: url.tls.then(|| tls.clone()),
+            // Whoever is on this machine is not looked for on another.
+            proxy: proxy.filter(|_| url.socket.is_none()).cloned(),
         };
         let known = self.lock();
         let id = known.by_place.get(&place);
         let origin = id.map(|id| Arc::clone(&known.list[id.0]));
         drop(known);
         // Not under the lock: the refresher and the statistics want it too.
-        let origin = origin.unwrap_or_else(|| self.add(place));
+        let origin = origin.unwrap_or_else(|| self.add(place, url));
         origin.secure.store(secure(url, tls, keys).map(Arc::new));
         origin
     }
 
-    fn add(&self, place: Place) -> Arc<Origin> {
+    fn add(&self, place: Place, url: &BaseUrl) -> Arc<Origin> {
         let mut known = self.lock();
-        let id = OriginId(known.list.len());
-        let Place {
-            host, port, socket, ..
-        } = place.clone();
-        let bracketed = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.to_string()
-        };
-        let mut name = match &socket {
-            Some(path) => format!("unix:{path}"),
-            None => format!("{bracketed}:{port}"),
-        };
-        let alike = |known: &Known| {
-            known
-                .list
-                .iter()
-                .filter(|other| (&other.host, other.port, &other.socket) == (&host, port, &socket))
-                .count()
-        };
-        // One place may be reached in several ways, and figures have to be told apart.
-        if let twins @ 1.. = alike(&known) {
-            name.push_str(&format!("#{}", twins + 1));
+        let mut name = place.name();
+        let twins = known.named.entry(name.clone()).or_default();
+        *twins += 1;
+        // Figures have to be told apart.
+        if *twins > 1 {
+            name.push_str(&format!("#{twins}"));
         }
         let origin = Arc::new(Origin {
-            id,
+            id: OriginId(known.list.len()),
             name: name.into(),
-            host,
-            port,
-            socket,
+            host: place.host.clone(),
+            port: place.port,
+            socket: place.socket.clone(),
+            proxy: place.proxy.as_ref().map(|proxy| Proxy::new(proxy, url)),
             addresses: ArcSwap::default(),
             secure: ArcSwapOption::default(),
             slots: CachePadded::default(),
             pools: (0..self.workers).map(|_| CachePadded::default()).collect(),
         });
+        let id = origin.id;
         known.list.push(Arc::clone(&origin));
         known.by_place.insert(place, id);
         drop(known);
@@ -253,6 +280,8 @@ impl Origins {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // a test may
 mod tests {
+    use tollring_config::Secret;
+
     use super::*;
 
     fn url(host: &str, port: u16) -> BaseUrl {
@@ -268,7 +297,7 @@ mod tests {
     }
 
     fn find(origins: &Origins, url: &BaseUrl) -> Arc<Origin> {
-        origins.find(url, &UpstreamTls::default(), &Keys::none())
+        origins.find(url, (&UpstreamTls::default(), None), &Keys::none())
     }
 
     #[test]
@@ -280,6 +309,35 @@ mod tests {
         assert_eq!(first.id, again.id);
         assert_ne!(first.id, other.id);
         assert_eq!(origins.all().len(), 2);
+    }
+
+    #[test]
+    fn an_origin_behind_a_proxy_is_where_the_proxy_is_and_of_its_credentials() {
+        let origins = Origins::new(1);
+        let through = |password: Option<&str>| {
+            let proxy = UpstreamProxy {
+                host: "127.0.0.2".into(),
+                port: 3128,
+                authority: "127.0.0.2:3128".into(),
+                credentials: password.map(|password| Secret::new(format!("u:{password}"))),
+            };
+            let tls = UpstreamTls::default();
+            let url = url("never-resolved.invalid", 80);
+            origins.find(&url, (&tls, Some(&proxy)), &Keys::none())
+        };
+        let origin = through(None);
+        assert_eq!(origin.address(0), Some("127.0.0.2:3128".parse().unwrap()));
+        assert_eq!(
+            &*origin.name,
+            "never-resolved.invalid:80 via 127.0.0.2:3128"
+        );
+        let (one, other) = (through(Some("a")), through(Some("b")));
+        assert_eq!(one.id, through(Some("a")).id);
+        assert!(one.id != other.id && one.id != origin.id);
+        assert_eq!(
+            &*other.name,
+            "never-resolved.invalid:80 via 127.0.0.2:3128#3"
+        );
     }
 
     #[test]

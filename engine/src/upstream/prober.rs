@@ -207,6 +207,9 @@ fn status(
         None => Socket::from(TcpStream::connect_timeout(&address, limit)?),
     };
     let mut stream = Hurried { stream, ends };
+    if let Some(proxy) = &origin.proxy {
+        proxy.open_blocking(&mut stream)?;
+    }
     let Some(secure) = origin.secure.load_full() else {
         return ask(stream, authority, path);
     };
@@ -321,7 +324,7 @@ mod tests {
             path: "".into(),
             authority: "up.test".into(),
         };
-        Origins::new(1).find(&base, &UpstreamTls::default(), &Keys::none())
+        Origins::new(1).find(&base, (&UpstreamTls::default(), None), &Keys::none())
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tollring_config::{BaseUrl, Care, UpstreamTimeouts, UpstreamTls};
+use tollring_config::{BaseUrl, Care, UpstreamProxy, UpstreamTimeouts, UpstreamTls};
 
 use super::lane::{Lane, Lanes};
 use super::origin::{Origin, Origins};
@@ -44,6 +44,7 @@ pub(crate) struct Owner<'a> {
     pub(crate) care: &'a Arc<Care>,
     pub(crate) timeouts: UpstreamTimeouts,
     pub(crate) tls: &'a UpstreamTls,
+    pub(crate) proxy: Option<&'a UpstreamProxy>,
 }
 
 /// Where origins and lanes are found, and what was read for TLS.
@@ -61,7 +62,7 @@ impl Way {
             lanes,
             keys,
         } = known;
-        let origin = origins.find(base, owner.tls, keys);
+        let origin = origins.find(base, (owner.tls, owner.proxy), keys);
         let bounded = owner.care.max_in_flight.is_some();
         Self {
             lane: lanes.lane(owner.name, &origin),
