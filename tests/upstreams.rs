@@ -12,6 +12,8 @@ mod support;
 mod busy;
 #[path = "upstreams/choice.rs"]
 mod choice;
+#[path = "upstreams/fair.rs"]
+mod fair;
 #[path = "upstreams/retries.rs"]
 mod retries;
 #[path = "upstreams/sick.rs"]

@@ -72,6 +72,8 @@ impl Worker {
     pub(crate) fn new(slot: WorkerSlot, shared: Arc<Shared>, books: Option<Books>) -> Rc<Self> {
         let live = RefCell::new(Rc::new(InForce(shared.live.load_full())));
         let clock_began_ms = shared.clock_ms();
+        let others = Arc::clone(&shared);
+        let ring = move |worker: usize| others.mailboxes[worker].nudge();
         Rc::new(Self {
             slot,
             live,
@@ -79,7 +81,7 @@ impl Worker {
             deadlines: Deadlines::new(),
             hangups: Hangups::new(),
             pools: Pools::new(),
-            queues: Rc::new(Queues::new(usize::from(slot.0))),
+            queues: Rc::new(Queues::new(usize::from(slot.0), ring)),
             desks: Desks::default(),
             callers: Rc::default(),
             headroom: Headroom::default(),
@@ -141,11 +143,6 @@ impl Worker {
     /// Milliseconds of the engine's clock, which all workers share, as of the last tick.
     pub(crate) fn clock_ms(&self) -> u64 {
         self.clock_began_ms + self.deadlines.now_ms()
-    }
-
-    /// Tells another worker that a place was granted to it.
-    pub(crate) fn nudge(&self, worker: usize) {
-        self.shared.mailboxes[worker].nudge();
     }
 
     /// A number for the next request, unique within this worker.

@@ -6,7 +6,7 @@
 //! may be known by the certificate it showed.
 
 use sha2::{Digest, Sha256};
-use tollring_config::KeyId;
+use tollring_config::{KeyId, TenantId};
 use tollring_http1::{Known, Span};
 
 use super::Exchange;
@@ -27,6 +27,13 @@ pub(super) const KEY_FIELDS: [Known; 4] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(super) key: KeyId,
+}
+
+impl Caller {
+    /// Who pays.
+    pub(super) fn tenant(self, live: &Live) -> TenantId {
+        live.key(self.key).tenant
+    }
 }
 
 /// The caller of a request; `None` where the place wants no key.

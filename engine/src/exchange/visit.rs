@@ -19,6 +19,7 @@ use crate::live::Live;
 use crate::net::Watch;
 use crate::upstream::ewma::FAILURE_US;
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};
+use crate::upstream::fair::Whose;
 use crate::upstream::places::Places;
 use crate::upstream::queue::Waited;
 use crate::upstream::way::Way;
@@ -150,16 +151,15 @@ impl Drop for Visit<'_> {
 struct Place<'l> {
     places: &'l Places,
     limit: u32,
+    /// To whom it was granted in the queue; nobody waited else.
+    granted: Option<Whose>,
     worker: Rc<Worker>,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        match self.places.release(self.limit) {
-            None => {}
-            Some(next) if next == self.worker.index() => self.worker.queues.serve(),
-            Some(next) => self.worker.nudge(next),
-        }
+        let queues = &self.worker.queues;
+        queues.release(self.places, self.limit, self.granted);
     }
 }
 
@@ -171,14 +171,19 @@ async fn enter<'l>(
     limit: u32,
 ) -> Result<Place<'l>, Cause> {
     let worker = exchange.worker;
+    let mut granted = None;
     if !places.enter(limit) {
         let queue = way.care.queue;
         let wait = left(way.timeouts, exchange).map_or(queue.wait, |left| left.min(queue.wait));
         let due_ms = worker.deadlines.now_ms() + u64::try_from(wait.as_millis()).unwrap_or(0);
         let bounds = (limit, queue.length);
-        let waiting = worker
-            .queues
-            .join(places, bounds, exchange.presence, due_ms);
+        let whose = exchange
+            .facts
+            .caller
+            .map(|caller| caller.tenant(&exchange.live));
+        let whose = Whose(whose);
+        let who = (whose, exchange.presence);
+        let waiting = worker.queues.join(places, bounds, who, due_ms);
         let waiting = waiting.ok_or(Cause::Full)?;
         // Nothing is open towards an upstream yet; the watch is only there to be told.
         let nothing = Watch::new(-1, &worker.deadlines);
@@ -193,8 +198,8 @@ async fn enter<'l>(
         };
         exchange.presence.stop();
         match waited {
-            Waited::Granted => {}
-            Waited::TooLong => return Err(Cause::Full),
+            Waited::Granted => granted = Some(whose),
+            Waited::TooLong | Waited::GaveWay => return Err(Cause::Full),
             Waited::ClientGone => return Err(Cause::ClientGone),
             Waited::Stopped => return Err(Cause::Stopped),
         }
@@ -202,6 +207,7 @@ async fn enter<'l>(
     Ok(Place {
         places,
         limit,
+        granted,
         worker: Rc::clone(worker),
     })
 }

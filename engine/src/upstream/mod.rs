@@ -9,7 +9,7 @@
 //! | where is it, and which of its addresses answers | `origin`, `addresses`, `connect`, `proxy`, `slots`, `pool` |
 //! | how does it stand | `lane` over `condition`: `ejection`, `breaker`, and checks by `prober` |
 //! | who is asked | `balance` over `way`, `ewma` |
-//! | is there a place | `places`, `queue` |
+//! | is there a place, and whose turn is it | `places`, `queue`, `fair` |
 //! | may it be tried again | `retry`, `budget`, `failure` |
 
 pub(crate) mod addresses;
@@ -21,6 +21,7 @@ pub(crate) mod connect;
 pub(crate) mod ejection;
 pub(crate) mod ewma;
 pub mod failure;
+pub(crate) mod fair;
 pub mod lane;
 pub mod origin;
 pub(crate) mod places;

@@ -1,34 +1,58 @@
-//! How many requests are under way at one provider or service, over all workers, and which
-//! worker's queue is next.
+//! How many requests are under way at one provider or service, over all workers, and who is
+//! told that it may go there next.
 //!
-//! The count is one atomic that all workers share, so that the bound is exact; only what has
-//! a bound pays for it. Who waits, waits with its own worker, first come first served; a
-//! place that becomes free goes to the workers that have somebody waiting in turn, and whoever
-//! gives it rings there. A grant is never lost: a worker whose waiter has left passes it on.
+//! The count is one atomic that all workers share, so that the bound is exact; only what has a
+//! bound pays for it. Who waits is known behind a lock that nobody takes while nobody waits. A
+//! place that becomes free is granted to one of them, whoever's turn it is by [`super::fair`],
+//! and whoever grants it rings at that one's worker. A grant is never lost: one who leaves in
+//! that moment gives it on.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::CachePadded;
+
+use super::fair::{Line, Whose};
 
 /// The places at one provider or service.
 #[derive(Debug)]
 pub(crate) struct Places {
     /// Taken, those granted and not yet used included.
     held: CachePadded<AtomicU32>,
-    /// Requests that wait, over all workers.
+    /// Requests that wait, over all workers: as many as stand in the line.
     queued: CachePadded<AtomicU32>,
-    lines: Box<[CachePadded<Line>]>,
-    /// The worker that was granted a place last.
-    turn: AtomicUsize,
+    queue: Mutex<Queue>,
 }
 
-/// One worker's part.
-#[derive(Debug, Default)]
-struct Line {
-    /// Requests that wait with it.
-    waiting: AtomicU32,
-    /// Places it was granted and has not looked at.
-    granted: AtomicU32,
+#[derive(Debug)]
+struct Queue {
+    line: Line,
+    /// What each worker has not heard yet.
+    told: Box<[Vec<Word>]>,
+}
+
+/// What somebody who waits is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) ticket: u64,
+    pub(crate) turn: Turn,
+}
+
+/// How somebody's wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// With a place, which must be given back.
+    Granted,
+    /// It made room for somebody of a tenant that has fewer waiting.
+    GaveWay,
+}
+
+/// Somebody who waits from here on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Joined {
+    pub(crate) ticket: u64,
+    /// The worker of whoever made room, whose attention must be called.
+    pub(crate) instead: Option<usize>,
 }
 
 impl Places {
@@ -37,8 +61,10 @@ impl Places {
         Self {
             held: CachePadded::default(),
             queued: CachePadded::default(),
-            lines: (0..workers).map(|_| CachePadded::default()).collect(),
-            turn: AtomicUsize::new(0),
+            queue: Mutex::new(Queue {
+                line: Line::default(),
+                told: vec![Vec::new(); workers].into(),
+            }),
         }
     }
 
@@ -49,7 +75,9 @@ impl Places {
 
     /// Requests that wait for one.
     pub(crate) fn queued(&self) -> u32 {
-        self.queued.load(Ordering::Relaxed)
+        // Whoever frees a place looks here afterwards, and whoever joins looks for a free place
+        // afterwards. All four are in one order, so at least one of the two sees the other.
+        self.queued.load(Ordering::SeqCst)
     }
 
     /// Takes a place if one is free and nobody waits.
@@ -57,92 +85,113 @@ impl Places {
         self.queued() == 0 && self.take(limit)
     }
 
-    /// Takes a place if one is free.
-    pub(crate) fn take(&self, limit: u32) -> bool {
-        raise(&self.held, limit)
+    fn take(&self, limit: u32) -> bool {
+        let more = |held| (held < limit).then_some(held + 1);
+        self.held
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
+            .is_ok()
     }
 
-    /// Joins a worker's queue, if there is room among all of them.
-    pub(crate) fn join(&self, worker: usize, length: u32) -> bool {
-        let joined = raise(&self.queued, length);
-        if joined {
-            self.lines[worker].waiting.fetch_add(1, Ordering::SeqCst);
+    /// Joins the queue, where `length` may wait, or somebody makes room; then
+    /// [`Places::grant`] is to be asked, as a place may have become free meanwhile.
+    pub(crate) fn join(&self, worker: usize, whose: Whose, length: u32) -> Option<Joined> {
+        let mut queue = self.lock();
+        let mut instead = None;
+        if queue.line.len() >= usize::try_from(length).unwrap_or(usize::MAX) {
+            let out = queue.line.make_room(whose)?;
+            queue.tell(out.worker, out.ticket, Turn::GaveWay);
+            instead = Some(out.worker);
         }
-        joined
+        let ticket = queue.line.join(whose, worker);
+        self.count(&queue);
+        Some(Joined { ticket, instead })
     }
 
-    /// Leaves it, with a place or without.
-    pub(crate) fn leave(&self, worker: usize) {
-        self.lines[worker].waiting.fetch_sub(1, Ordering::SeqCst);
-        self.queued.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// Gives a place back. Where somebody waits it is granted, not freed: to the worker that
-    /// is returned, whose attention must be called.
-    pub(crate) fn release(&self, limit: u32) -> Option<usize> {
-        let (workers, last) = (self.lines.len(), self.turn.load(Ordering::Relaxed));
-        // A bound that a reload has lowered is reached before anyone is let in.
-        if self.queued() > 0 && self.held() <= limit {
-            let next = (1..=workers).map(|step| (last + step) % workers);
-            for worker in next {
-                if self.lines[worker].grant() {
-                    self.turn.store(worker, Ordering::Relaxed);
-                    return Some(worker);
-                }
-            }
+    /// Grants a place to whoever's turn it is, if one is free and somebody waits: to somebody of
+    /// the worker that is returned, whose attention must be called.
+    pub(crate) fn grant(&self, limit: u32) -> Option<usize> {
+        if self.queued() == 0 {
+            return None;
         }
-        self.held.fetch_sub(1, Ordering::AcqRel);
-        None
+        let mut queue = self.lock();
+        if queue.line.len() == 0 || !self.take(limit) {
+            return None;
+        }
+        let next = queue.line.serve()?;
+        queue.tell(next.worker, next.ticket, Turn::Granted);
+        self.count(&queue);
+        Some(next.worker)
     }
 
-    /// Places that were granted to a worker since it last asked; they are its own now. Whoever
-    /// has nobody waiting any more must have been told of none since the last one left.
-    pub(crate) fn granted(&self, worker: usize) -> u32 {
-        self.lines[worker].granted.swap(0, Ordering::SeqCst)
+    /// Gives a place back, one that was granted to somebody or one that was just taken; then
+    /// [`Places::grant`] is to be asked.
+    pub(crate) fn release(&self, granted: Option<Whose>) {
+        if let Some(whose) = granted {
+            self.lock().line.give_back(whose);
+        }
+        self.held.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Leaves the queue, or with what it was told and has not heard; then [`Places::grant`] is
+    /// to be asked.
+    pub(crate) fn leave(&self, worker: usize, whose: Whose, ticket: u64) {
+        let mut queue = self.lock();
+        if queue.line.leave(whose, ticket) {
+            return self.count(&queue);
+        }
+        let told = &mut queue.told[worker];
+        let word = told.iter().position(|word| word.ticket == ticket);
+        let turn = word.map(|place| told.swap_remove(place).turn);
+        drop(queue);
+        if turn == Some(Turn::Granted) {
+            self.release(Some(whose));
+        }
+    }
+
+    /// Everything a worker was told and has not heard, behind what is in `words`. It is the
+    /// worker's to act on from here on.
+    pub(crate) fn hear(&self, worker: usize, words: &mut Vec<Word>) {
+        words.append(&mut self.lock().told[worker]);
+    }
+
+    fn count(&self, queue: &Queue) {
+        let queued = u32::try_from(queue.line.len()).unwrap_or(u32::MAX);
+        self.queued.store(queued, Ordering::SeqCst);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // The line is whole after every statement that holds the lock.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Line {
-    /// Grants a place to this worker, if it has somebody for it.
-    ///
-    /// The last who waits here may leave between the look and the grant, and the worker would
-    /// never ask again. So the giver looks once more: of "it left, then asked" and "granted, then
-    /// looked" at least one sees the other, since all four are in one order.
-    fn grant(&self) -> bool {
-        if self.waiting.load(Ordering::SeqCst) <= self.granted.load(Ordering::SeqCst) {
-            return false;
-        }
-        self.granted.fetch_add(1, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            return true;
-        }
-        let one_less = |granted: u32| granted.checked_sub(1);
-        let taken_back = self
-            .granted
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
-        // Else the worker has asked after all, and passes it on.
-        taken_back.is_err()
+impl Queue {
+    fn tell(&mut self, worker: usize, ticket: u64, turn: Turn) {
+        self.told[worker].push(Word { ticket, turn });
     }
-}
-
-/// Adds one unless the bound is reached.
-fn raise(counter: &AtomicU32, bound: u32) -> bool {
-    let more = |count| (count < bound).then_some(count + 1);
-    counter
-        .fetch_update(Ordering::AcqRel, Ordering::Relaxed, more)
-        .is_ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use tollring_config::TenantId;
+
     use super::*;
+
+    const WHOSE: Whose = Whose(None);
+
+    fn heard(places: &Places, worker: usize) -> Vec<Turn> {
+        let mut words = Vec::new();
+        places.hear(worker, &mut words);
+        words.iter().map(|word| word.turn).collect()
+    }
 
     #[test]
     fn there_are_as_many_places_as_the_bound_says() {
         let places = Places::new(1);
         assert!(places.enter(2) && places.enter(2));
         assert!(!places.enter(2));
-        assert_eq!(places.release(2), None);
+        places.release(None);
+        assert_eq!(places.grant(2), None);
         assert!(places.enter(2));
     }
 
@@ -150,38 +199,58 @@ mod tests {
     fn whoever_comes_does_not_overtake_whoever_waits() {
         let places = Places::new(1);
         assert!(places.enter(1));
-        assert!(places.join(0, 1));
-        assert!(!places.join(0, 1), "the queue has its bound too");
-        assert_eq!(places.release(1), Some(0));
+        assert!(places.join(0, WHOSE, 1).is_some());
+        assert_eq!(
+            places.join(0, WHOSE, 1),
+            None,
+            "the queue has its bound too"
+        );
+        places.release(None);
+        assert!(!places.enter(1), "somebody waits");
+        assert_eq!(places.grant(1), Some(0));
         assert!(!places.enter(1), "the place is granted");
-        assert_eq!((places.granted(0), places.granted(0)), (1, 0));
-        places.leave(0);
+        assert_eq!(heard(&places, 0), [Turn::Granted]);
         assert_eq!((places.held(), places.queued()), (1, 0));
-    }
-
-    #[test]
-    fn places_go_round_the_workers_that_wait() {
-        let places = Places::new(3);
-        for _ in 0..4 {
-            assert!(places.take(4));
-        }
-        for worker in [0, 0, 2, 2] {
-            assert!(places.join(worker, 10));
-        }
-        let granted: Vec<_> = (0..4).filter_map(|_| places.release(4)).collect();
-        assert_eq!(granted, [2, 0, 2, 0]);
     }
 
     #[test]
     fn a_lower_bound_is_reached_before_anyone_is_let_in() {
         let places = Places::new(1);
-        for _ in 0..3 {
-            assert!(places.take(3));
+        assert!((0..3).all(|_| places.enter(3)));
+        places.join(0, WHOSE, 1);
+        let granted = [(); 3].map(|()| {
+            places.release(None);
+            places.grant(1)
+        });
+        assert_eq!(granted, [None, None, Some(0)]);
+    }
+
+    #[test]
+    fn whoever_leaves_with_a_grant_it_has_not_heard_of_gives_it_on() {
+        let places = Places::new(2);
+        assert!(places.enter(1));
+        let first = places.join(0, WHOSE, 2).expect("there is room");
+        places.join(1, WHOSE, 2);
+        places.release(None);
+        assert_eq!(places.grant(1), Some(0));
+        places.leave(0, WHOSE, first.ticket);
+        assert_eq!(heard(&places, 0), []);
+        assert_eq!(places.grant(1), Some(1));
+        assert_eq!((places.held(), places.queued()), (1, 0));
+    }
+
+    #[test]
+    fn a_newcomer_of_a_tenant_with_fewer_takes_the_stand_of_the_last_of_the_longest() {
+        let (many, few) = (WHOSE, Whose(Some(TenantId(0))));
+        let places = Places::new(2);
+        for worker in [0, 0, 1] {
+            places.join(worker, many, 3);
         }
-        assert!(places.join(0, 1));
-        assert_eq!(places.release(1), None);
-        assert_eq!(places.release(1), None);
-        assert_eq!(places.release(1), Some(0));
+        let joined = places.join(0, few, 3);
+        assert_eq!(joined.and_then(|joined| joined.instead), Some(1));
+        assert_eq!(heard(&places, 1), [Turn::GaveWay]);
+        assert_eq!(places.queued(), 3);
+        assert_eq!(places.join(0, many, 3), None);
     }
 
     #[test]
@@ -191,39 +260,32 @@ mod tests {
             for worker in 0..4 {
                 let places = &places;
                 scope.spawn(move || {
-                    for _ in 0..5_000 {
-                        if places.enter(limit) || (places.join(worker, 100) && wait(places, worker))
-                        {
-                            assert!(places.held() <= limit);
-                            places.release(limit);
-                        }
-                    }
-                    // Grants to a line that nobody waits in are passed on.
-                    for _ in 0..places.granted(worker) {
-                        places.release(limit);
+                    for round in 0..5_000 {
+                        let whose = Whose(Some(TenantId(round % 3)));
+                        let granted = if places.enter(limit) {
+                            None
+                        } else {
+                            let joined = places.join(worker, whose, 100);
+                            let joined = joined.expect("there is room");
+                            while places.grant(limit).is_some() {}
+                            if round % 7 == 0 {
+                                places.leave(worker, whose, joined.ticket);
+                                while places.grant(limit).is_some() {}
+                                continue;
+                            }
+                            // Without a tick that would mend it: a lost grant hangs here.
+                            while heard(places, worker).is_empty() {
+                                std::thread::yield_now();
+                            }
+                            Some(whose)
+                        };
+                        assert!(places.held() <= limit);
+                        places.release(granted);
+                        while places.grant(limit).is_some() {}
                     }
                 });
             }
         });
-        for worker in 0..4 {
-            for _ in 0..places.granted(worker) {
-                places.release(limit);
-            }
-        }
         assert_eq!((places.held(), places.queued()), (0, 0));
-
-        fn wait(places: &Places, worker: usize) -> bool {
-            loop {
-                let granted = places.granted(worker);
-                if granted > 0 || places.take(3) {
-                    places.leave(worker);
-                    for _ in 1..granted {
-                        places.release(3);
-                    }
-                    return true;
-                }
-                std::thread::yield_now();
-            }
-        }
     }
 }

@@ -1,18 +1,19 @@
-//! Requests of one worker that wait for a place, in the order they came.
+//! Requests of one worker that wait for a place.
 //!
-//! A request waits as a task that sleeps; whoever frees a place wakes the first of them. One
-//! whose time is over, or whose client has left, is taken out at the worker's next tick. What
-//! a place is, and how many there are, [`super::places`] knows.
+//! A request waits as a task that sleeps, and is woken when its turn comes. One whose time is
+//! over, or whose client has left, is taken out at the worker's next tick. What a place is, and
+//! how many there are, [`super::places`] knows; whose turn it is, [`super::fair`].
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::places::Places;
+use super::fair::Whose;
+use super::places::{Places, Turn, Word};
 use crate::net::{ClientWatch, Presence};
 
 /// How a wait ended.
@@ -20,6 +21,8 @@ use crate::net::{ClientWatch, Presence};
 pub(crate) enum Waited {
     /// With a place, which must be given back.
     Granted,
+    /// Somebody of a tenant with fewer in the queue stands there now.
+    GaveWay,
     /// Its time was over.
     TooLong,
     /// The client left.
@@ -30,6 +33,7 @@ pub(crate) enum Waited {
 
 /// One request that waits.
 struct Waiter {
+    whose: Whose,
     ended: Cell<Option<Waited>>,
     waker: RefCell<Option<Waker>>,
     presence: Rc<ClientWatch>,
@@ -45,63 +49,62 @@ impl Waiter {
     }
 }
 
-/// Those of one worker who wait for places of one provider or service.
+/// Those of one worker who wait for places of one provider or service, by their tickets.
 struct Line {
     places: Arc<Places>,
     limit: u32,
-    waiters: VecDeque<Rc<Waiter>>,
+    waiters: BTreeMap<u64, Rc<Waiter>>,
 }
 
 impl Line {
-    /// Gives out what was granted and what is free; says whether there was anything.
-    fn serve(&mut self, worker: usize) -> bool {
-        let mut granted = self.places.granted(worker);
-        let mut given = granted > 0;
-        while let Some(waiter) = self.waiters.front() {
-            if granted == 0 && !self.places.take(self.limit) {
-                break;
+    /// Tells those who wait what there is to tell.
+    fn pass_on(&mut self, worker: usize, words: &mut Vec<Word>) {
+        self.places.hear(worker, words);
+        for Word { ticket, turn } in words.drain(..) {
+            if let Some(waiter) = self.waiters.remove(&ticket) {
+                waiter.end(match turn {
+                    Turn::Granted => Waited::Granted,
+                    Turn::GaveWay => Waited::GaveWay,
+                });
             }
-            granted = granted.saturating_sub(1);
-            self.places.leave(worker);
-            waiter.end(Waited::Granted);
-            self.waiters.pop_front();
-            given = true;
         }
-        // Whoever these were for has left; another worker learns of them by its next tick.
-        for _ in 0..granted {
-            self.places.release(self.limit);
-        }
-        given
     }
 }
+
+/// Calls the attention of another worker.
+type Ring = Box<dyn Fn(usize)>;
 
 /// Everyone of one worker who waits.
 pub(crate) struct Queues {
     worker: usize,
+    ring: Ring,
     lines: RefCell<Vec<Line>>,
+    /// Kept for its capacity.
+    words: RefCell<Vec<Word>>,
 }
 
 impl Queues {
-    /// Nobody waits.
-    pub(crate) fn new(worker: usize) -> Self {
+    /// Nobody waits. `ring` calls the attention of another worker to what it was told.
+    pub(crate) fn new(worker: usize, ring: impl Fn(usize) + 'static) -> Self {
         Self {
             worker,
+            ring: Box::new(ring),
             lines: RefCell::default(),
+            words: RefCell::default(),
         }
     }
 
-    /// Joins the end of the queue; `None` when it is as long as may be.
+    /// Joins the queue; `None` when it is as long as may be.
     pub(crate) fn join(
         self: &Rc<Self>,
         places: &Arc<Places>,
         (limit, length): (u32, u32),
-        presence: &Rc<ClientWatch>,
+        (whose, presence): (Whose, &Rc<ClientWatch>),
         due_ms: u64,
     ) -> Option<Wait> {
-        if !places.join(self.worker, length) {
-            return None;
-        }
+        let joined = places.join(self.worker, whose, length)?;
         let waiter = Rc::new(Waiter {
+            whose,
             ended: Cell::new(None),
             waker: RefCell::default(),
             presence: Rc::clone(presence),
@@ -115,28 +118,51 @@ impl Queues {
             lines.push(Line {
                 places: Arc::clone(places),
                 limit,
-                waiters: VecDeque::new(),
+                waiters: BTreeMap::new(),
             });
             lines.len() - 1
         });
         // A reload may have moved the bound.
         lines[line].limit = limit;
-        lines[line].waiters.push_back(Rc::clone(&waiter));
+        let waiters = &mut lines[line].waiters;
+        waiters.insert(joined.ticket, Rc::clone(&waiter));
         drop(lines);
-        let queues = Rc::clone(self);
-        let places = Arc::clone(places);
-        let wait = Wait {
-            queues,
-            places,
-            limit,
-            waiter,
-        };
+        if let Some(other) = joined.instead.filter(|other| *other != self.worker) {
+            (self.ring)(other);
+        }
         // A place may have been freed between the look that found none and this.
-        wait.queues.serve();
-        Some(wait)
+        self.serve();
+        Some(Wait {
+            queues: Rc::clone(self),
+            places: Arc::clone(places),
+            limit,
+            ticket: joined.ticket,
+            waiter,
+        })
     }
 
-    /// Gives out what was granted, and what is free.
+    /// Gives a place back, and gives out what is free: one that was granted in the queue, to
+    /// whom, or one that was taken without waiting.
+    pub(crate) fn release(&self, places: &Places, limit: u32, granted: Option<Whose>) {
+        places.release(granted);
+        self.grant(places, limit);
+    }
+
+    fn grant(&self, places: &Places, limit: u32) {
+        let mut own = false;
+        while let Some(worker) = places.grant(limit) {
+            if worker == self.worker {
+                own = true;
+            } else {
+                (self.ring)(worker);
+            }
+        }
+        if own {
+            self.serve();
+        }
+    }
+
+    /// Gives out what is free, and tells those who wait what there is to tell.
     pub(crate) fn serve(&self) {
         self.look(|_| None);
     }
@@ -158,23 +184,25 @@ impl Queues {
     }
 
     fn look(&self, over: impl Fn(&Waiter) -> Option<Waited>) {
-        let mut lines = self.lines.borrow_mut();
-        if lines.is_empty() {
-            return;
-        }
+        let (mut lines, mut words) = (self.lines.borrow_mut(), self.words.borrow_mut());
         for line in lines.iter_mut() {
-            line.waiters.retain(|waiter| {
-                // Those that ended by themselves have left the count already.
+            line.pass_on(self.worker, &mut words);
+            line.waiters.retain(|ticket, waiter| {
+                // Those that ended by themselves have left the queue already.
                 let ended = waiter.ended.get().is_some();
                 let how = if ended { None } else { over(waiter) };
                 if let Some(how) = how {
-                    line.places.leave(self.worker);
+                    line.places.leave(self.worker, waiter.whose, *ticket);
                     waiter.end(how);
                 }
                 !ended && how.is_none()
             });
-            // Until nothing was given: a line must not be let go of with a grant unseen.
-            while line.serve(self.worker) {}
+            while let Some(worker) = line.places.grant(line.limit) {
+                if worker != self.worker {
+                    (self.ring)(worker);
+                }
+            }
+            line.pass_on(self.worker, &mut words);
         }
         lines.retain(|line| !line.waiters.is_empty());
     }
@@ -185,6 +213,7 @@ pub(crate) struct Wait {
     queues: Rc<Queues>,
     places: Arc<Places>,
     limit: u32,
+    ticket: u64,
     waiter: Rc<Waiter>,
 }
 
@@ -210,11 +239,19 @@ impl Future for Wait {
 impl Drop for Wait {
     /// Whoever is dropped in the middle leaves at once, and gives back what it was granted.
     fn drop(&mut self) {
+        let Self {
+            queues,
+            places,
+            limit,
+            ..
+        } = self;
+        let whose = self.waiter.whose;
         match self.waiter.ended.replace(Some(Waited::Stopped)) {
-            None => self.places.leave(self.queues.worker),
-            Some(Waited::Granted) => {
-                self.places.release(self.limit);
+            None => {
+                places.leave(queues.worker, whose, self.ticket);
+                queues.grant(places, *limit);
             }
+            Some(Waited::Granted) => queues.release(places, *limit, Some(whose)),
             Some(_) => {}
         }
     }
@@ -237,7 +274,7 @@ mod tests {
         let places = Arc::new(Places::new(2));
         assert!(places.enter(1));
         Scene {
-            queues: Rc::new(Queues::new(0)),
+            queues: Rc::new(Queues::new(0, |_| {})),
             places,
             client: ClientWatch::new(-1, None),
         }
@@ -245,7 +282,8 @@ mod tests {
 
     impl Scene {
         fn join(&self, due_ms: u64) -> Option<Wait> {
-            self.queues.join(&self.places, (1, 2), &self.client, due_ms)
+            let who = (Whose(None), &self.client);
+            self.queues.join(&self.places, (1, 2), who, due_ms)
         }
     }
 
@@ -264,8 +302,7 @@ mod tests {
         let mut second = scene.join(1_000).expect("there is room");
         assert!(scene.join(1_000).is_none(), "the queue is full");
         assert_eq!((look(&mut first), look(&mut second)), (None, None));
-        scene.places.release(1);
-        scene.queues.serve();
+        scene.queues.release(&scene.places, 1, None);
         let seen = (look(&mut first), look(&mut second));
         assert_eq!(seen, (Some(Waited::Granted), None));
         assert_eq!((scene.places.held(), scene.places.queued()), (1, 1));
@@ -289,8 +326,7 @@ mod tests {
         let mut second = scene.join(1_000).expect("there is room");
         drop(first);
         assert_eq!(scene.places.queued(), 1);
-        scene.places.release(1);
-        scene.queues.serve();
+        scene.queues.release(&scene.places, 1, None);
         assert_eq!(look(&mut second), Some(Waited::Granted));
     }
 
@@ -299,11 +335,9 @@ mod tests {
         let scene = scene();
         let first = scene.join(1_000).expect("there is room");
         let mut second = scene.join(1_000).expect("there is room");
-        scene.places.release(1);
-        scene.queues.serve();
+        scene.queues.release(&scene.places, 1, None);
         // Granted, and dropped before it knew.
         drop(first);
-        scene.queues.serve();
         assert_eq!(look(&mut second), Some(Waited::Granted));
         assert_eq!((scene.places.held(), scene.places.queued()), (1, 0));
     }
