@@ -27,6 +27,9 @@ pub enum BodyFault {
     ChunkExtensionsTooLong,
     /// A trailer is not a field, or the body's last line is not empty (RFC 9112 §7.1.2).
     Trailer,
+    /// A trailer frames, routes or authenticates, which only a field of the head may do (RFC
+    /// 9110 §6.5.1).
+    TrailerForbidden,
     /// The trailers are longer than the limit (RFC 9112 §7.1.2).
     TrailersTooLong,
     /// The peer closed before the end that the head or the chunks promised (RFC 9112 §8).
@@ -46,6 +49,7 @@ impl BodyFault {
             | Self::ChunkExtension
             | Self::ChunkExtensionsTooLong
             | Self::Trailer
+            | Self::TrailerForbidden
             | Self::CutShort => 400,
         }
     }
@@ -61,6 +65,7 @@ impl BodyFault {
             Self::ChunkExtension => "A chunk extension is malformed.",
             Self::ChunkExtensionsTooLong => "The chunk extensions are longer than is accepted.",
             Self::Trailer => "A trailer is not a field line.",
+            Self::TrailerForbidden => "A trailer is a field that only a head may have.",
             Self::TrailersTooLong => "The trailers are longer than is accepted.",
             Self::CutShort => "The body ended before its announced end.",
         }

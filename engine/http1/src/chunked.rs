@@ -2,13 +2,14 @@
 //!
 //! Decides RFC 9112 §7.1 strictly: a size is hexadecimal digits and nothing else, and CRLF and
 //! nothing else ends a size line, a chunk and the body. Extensions and trailers are checked,
-//! bounded and dropped: a trailer that was merged into a head could say who pays or where the
-//! message ends after both were decided.
+//! bounded and dropped. A trailer that would say who pays or where the message ends, after both
+//! were decided by the head, is a fault: whoever sends one means to be read in two ways.
 
 use std::ops::Range;
 
 use crate::BodyFault;
 use crate::extension::Extension;
+use crate::known::{Known, NAME_BYTES_MAX};
 use crate::syntax::{is_token_byte, is_value_byte};
 
 /// Bytes of extensions taken over one whole body. Nobody is known to send any; with none of
@@ -71,6 +72,35 @@ pub(crate) struct Chunked {
     zeros: u8,
     extension_bytes: u16,
     trailer_bytes: u16,
+    name: TrailerName,
+}
+
+/// As much of a trailer's name as a name that means something has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TrailerName {
+    bytes: [u8; NAME_BYTES_MAX],
+    /// Bytes of the name, of which only the first are kept.
+    len: u16,
+}
+
+impl TrailerName {
+    const NONE: Self = Self {
+        bytes: [0; NAME_BYTES_MAX],
+        len: 0,
+    };
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(usize::from(self.len)) {
+            *place = byte;
+        }
+        self.len += 1;
+    }
+
+    /// Which field it is; a longer name than any that is known is another.
+    fn known(&self) -> Known {
+        let name = self.bytes.get(..usize::from(self.len));
+        name.map_or(Known::Other, Known::of)
+    }
 }
 
 impl Chunked {
@@ -83,6 +113,7 @@ impl Chunked {
             zeros: 0,
             extension_bytes: 0,
             trailer_bytes: 0,
+            name: TrailerName::NONE,
         }
     }
 
@@ -188,8 +219,19 @@ impl Chunked {
         }
         self.trailer_bytes += 1;
         match step {
-            Step::Trailer | Step::TrailerName if is_token_byte(byte) => Ok(Step::TrailerName),
-            Step::TrailerName if byte == b':' => Ok(Step::TrailerValue),
+            Step::Trailer | Step::TrailerName if is_token_byte(byte) => {
+                if step == Step::Trailer {
+                    self.name = TrailerName::NONE;
+                }
+                self.name.push(byte);
+                Ok(Step::TrailerName)
+            }
+            Step::TrailerName if byte == b':' => {
+                if self.name.known().is_never_trailing() {
+                    return Err(BodyFault::TrailerForbidden);
+                }
+                Ok(Step::TrailerValue)
+            }
             Step::TrailerValue if is_value_byte(byte) => Ok(Step::TrailerValue),
             Step::TrailerValue if byte == b'\r' => Ok(Step::TrailerLf),
             Step::TrailerLf if byte == b'\n' => Ok(Step::Trailer),

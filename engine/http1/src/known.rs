@@ -102,8 +102,16 @@ const PROTECTED: u64 = Known::Host.bit()
     | Known::XRequestId.bit()
     | Known::RequestId.bit();
 
+/// Fields that no trailer may be (RFC 9110 §6.5.1): what says where a message ends, where it
+/// goes, who it is of, what its body is or how it is to be treated was decided by its head, and
+/// somebody who merged trailers into it would decide otherwise.
+const NEVER_TRAILING: u64 = HOP_BY_HOP
+    | PROTECTED & !(Known::XRequestId.bit() | Known::RequestId.bit())
+    | Known::Expect.bit()
+    | Known::MaxForwards.bit();
+
 /// Bytes of the longest name that is known.
-const NAME_BYTES_MAX: usize = "proxy-authorization".len();
+pub(crate) const NAME_BYTES_MAX: usize = "proxy-authorization".len();
 
 impl Known {
     /// Which field `name` is. `name` is a token; case does not matter (RFC 9110 §5.1).
@@ -175,6 +183,11 @@ impl Known {
     /// Whether naming this field in `Connection` is a fault.
     pub(crate) const fn is_protected(self) -> bool {
         self.bit() & PROTECTED != 0
+    }
+
+    /// Whether a trailer of this name is a fault.
+    pub(crate) const fn is_never_trailing(self) -> bool {
+        self.bit() & NEVER_TRAILING != 0
     }
 
     /// This field's place in a set of fields.

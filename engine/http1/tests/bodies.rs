@@ -246,7 +246,10 @@ fn trailers_are_checked_and_dropped() {
         "A: b\r\n",
         "A:\r\n",
         "A: b\r\nC: \u{e9}\r\n",
-        "Content-Length: 9\r\n",
+        "X-Checksum: 9\r\nServer-Timing: a\r\n",
+        "X-Request-Id: 9\r\n",
+        "Content-Lengthy: 9\r\n",
+        "A-Name-That-Is-Longer-Than-Any-Known: 9\r\n",
     ] {
         let body = format!("1\r\na\r\n0\r\n{trailers}\r\n");
         check(&format!("{body}next"), Ok(("a", body.len())));
@@ -265,6 +268,32 @@ fn trailers_are_checked_and_dropped() {
     ] {
         check_fault(&format!("0\r\n{bad}\r\n"), BodyFault::Trailer);
     }
+}
+
+#[test]
+fn a_trailer_that_frames_routes_or_authenticates_is_a_fault() {
+    for name in [
+        "Content-Length",
+        "transfer-encoding",
+        "HOST",
+        "Authorization",
+        "x-api-key",
+        "X-Goog-Api-Key",
+        "Proxy-Authorization",
+        "X-Forwarded-For",
+        "Forwarded",
+        "Connection",
+        "Upgrade",
+        "Trailer",
+        "Content-Encoding",
+        "Expect",
+    ] {
+        for before in ["", "X-Fine: 1\r\n"] {
+            let body = format!("1\r\na\r\n0\r\n{before}{name}: 9\r\n\r\n");
+            check_fault(&body, BodyFault::TrailerForbidden);
+        }
+    }
+    assert_eq!(BodyFault::TrailerForbidden.status(), 400);
 }
 
 #[test]

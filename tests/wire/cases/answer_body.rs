@@ -101,6 +101,11 @@ pub const GROUPS: &[Group] = &[
             ("a line feed in an extension", b"3;a\nb\r\nabc\r\n0\r\n\r\n"),
             ("a trailer without a colon", b"0\r\nX-A\r\n\r\n"),
             ("a trailer that is folded", b"0\r\nX-A: 1\r\n 2\r\n\r\n"),
+            ("a length in a trailer", b"0\r\nContent-Length: 9\r\n\r\n"),
+            (
+                "a coding behind another trailer",
+                b"2\r\nok\r\n0\r\nX-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            ),
         ],
     ),
     Group::Scripts(SCRIPTS),

@@ -173,10 +173,6 @@ pub const GROUPS: &[Group] = &[
                 "a cookie in a trailer",
                 b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nSet-Cookie: a=1\r\n\r\n",
             ),
-            (
-                "a length in a trailer",
-                b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nContent-Length: 9\r\n\r\n",
-            ),
         ],
     ),
     framed(

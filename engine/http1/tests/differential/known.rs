@@ -27,7 +27,7 @@ struct Seen<'a> {
 }
 
 /// All of them.
-pub(crate) const DIFFERENCES: [Known; 10] = [
+pub(crate) const DIFFERENCES: [Known; 8] = [
     Known {
         peer: "llhttp",
         what: "a method that Node.js does not list",
@@ -50,19 +50,6 @@ pub(crate) const DIFFERENCES: [Known; 10] = [
         explains: |seen| {
             let is_extension = seen.fault.contains("nvalid_character_in_chunk_");
             is_extension && (seen.raw(b" ;") || seen.raw(b"; "))
-        },
-    },
-    Known {
-        peer: "llhttp",
-        what: "a length or coding among the trailers, which we drop",
-        rfc: "RFC 9110 §6.5.1: not to be merged into the head",
-        explains: |seen| {
-            let faults = [
-                "HPE_INVALID_CONTENT_LENGTH:",
-                "HPE_INVALID_TRANSFER_ENCODING:",
-            ];
-            let is_framing = faults.iter().any(|fault| seen.fault.starts_with(fault));
-            is_framing && seen.has_line(b"transfer-encoding:chunked")
         },
     },
     Known {
@@ -104,16 +91,6 @@ pub(crate) const DIFFERENCES: [Known; 10] = [
         explains: |seen| {
             let kept = seen.message.is_some_and(|message| message.keep);
             seen.differs_in("keep-alive") && kept && seen.is_http10()
-        },
-    },
-    Known {
-        peer: "h11",
-        what: "a length or coding among the trailers, which we drop",
-        rfc: "RFC 9110 §6.5.1: not to be merged into the head",
-        explains: |seen| {
-            let faults = ["Content-Length", "Transfer-Encoding"];
-            let is_framing = faults.iter().any(|fault| seen.fault.contains(fault));
-            is_framing && seen.has_line(b"transfer-encoding:chunked")
         },
     },
 ];
