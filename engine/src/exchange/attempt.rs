@@ -261,7 +261,8 @@ async fn send_once(
 }
 
 /// Sends what is in the outbox and looks for an answer meanwhile: a provider that has seen
-/// enough of a long request answers, and reads no more.
+/// enough of a long request answers, and reads no more. One that reads slowly is waited for as
+/// long as it reads on.
 async fn send_and_await(
     exchange: &mut Exchange<'_>,
     connection: &mut Connection,
@@ -271,13 +272,23 @@ async fn send_and_await(
     let mut outbox = std::mem::replace(&mut exchange.outlet.outbox, empty);
     let answering = Rc::clone(connection.stream.reader.watch());
     let writer = &mut connection.stream.writer;
+    let taking = Rc::clone(writer.watch());
+    let (timeouts, started) = (on.0, exchange.facts.started);
+    // An answer is not late while there is more to be read.
+    let expect_answer = || {
+        let bound = timeouts.total.unwrap_or(Duration::MAX);
+        let left = bound.saturating_sub(started.elapsed());
+        answering.arm(timeouts.first_byte.min(left), Action::CloseBoth);
+    };
     let sending = async {
-        writer.watch().arm(on.0.between_bytes, Action::CloseBoth);
         let whole = 0..outbox.len();
-        let sent = writer.write(&mut outbox, whole).await;
-        writer.watch().disarm();
-        // Only now is an answer to be expected.
-        answering.arm(on.0.first_byte, Action::CloseBoth);
+        let step = || {
+            taking.arm(timeouts.between_bytes, Action::CloseBoth);
+            expect_answer();
+        };
+        let sent = writer.write_in_steps(&mut outbox, whole, step).await;
+        taking.disarm();
+        expect_answer();
         sent
     };
     let mut down = exchange.downlink(&mut connection.stream.reader, on);

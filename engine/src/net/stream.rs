@@ -19,6 +19,7 @@ use super::buffer::{Buffer, Buffers};
 use super::deadline::{Action, Cut, Deadlines, Watch};
 use super::system::{self, Arrival, ReadHalf, Socket, WriteHalf, poll_now};
 use super::task::within;
+use crate::tls::session::RECORD_CONTENT_MAX;
 use sealed::Opening;
 pub(crate) use sealed::{Seal, Unshaken};
 
@@ -310,10 +311,42 @@ impl Writer {
     ) -> Result<(), Broken> {
         let mut start = range.start;
         while start < range.end {
-            let bytes = std::mem::take(&mut **block);
-            let (result, slice) = self.half.write(bytes.slice(start..range.end)).await;
-            **block = slice.into_inner();
-            start += self.outcome(result)?;
+            start += self.write_once(block, start..range.end).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_once(
+        &mut self,
+        block: &mut Buffer,
+        range: Range<usize>,
+    ) -> Result<usize, Broken> {
+        let bytes = std::mem::take(&mut **block);
+        let (result, slice) = self.half.write(bytes.slice(range)).await;
+        **block = slice.into_inner();
+        self.outcome(result)
+    }
+
+    /// Sends a range of the block, whole, and calls `step` before each part of it. A deadline
+    /// that is set there is for the peer to read on, however long it takes to read everything.
+    pub(crate) async fn write_in_steps(
+        &mut self,
+        block: &mut Buffer,
+        range: Range<usize>,
+        step: impl Fn(),
+    ) -> Result<(), Broken> {
+        let mut start = range.start;
+        while start < range.end {
+            step();
+            start += match self.seal.clone() {
+                None => self.write_once(block, start..range.end).await?,
+                Some(seal) => {
+                    let record = start..range.end.min(start + RECORD_CONTENT_MAX);
+                    let len = record.len();
+                    self.write_sealed(&seal, block, record).await?;
+                    len
+                }
+            };
         }
         Ok(())
     }
