@@ -145,6 +145,15 @@ impl Worker {
         self.clock_began_ms + self.deadlines.now_ms()
     }
 
+    /// Has every worker close the idle connections that somebody waits for.
+    pub(crate) fn ask_for_idle_connections(&self) {
+        self.pools.close_wanted();
+        let mailboxes = self.shared.mailboxes.iter().enumerate();
+        for (_, other) in mailboxes.filter(|(worker, _)| *worker != self.index()) {
+            other.nudge();
+        }
+    }
+
     /// A number for the next request, unique within this worker.
     pub(crate) fn next_request(&self) -> u64 {
         let number = self.requests.get();
@@ -261,7 +270,10 @@ pub(crate) async fn live(
                 worker.queues.end_all();
                 worker.deadlines.end_all();
             }
-            Letter::Places => worker.queues.serve(),
+            Letter::Places => {
+                worker.queues.serve();
+                worker.pools.close_wanted();
+            }
             Letter::Clients => accept::receive(&worker, mailbox),
             Letter::Synced => worker.books.iter().for_each(Books::wake),
             Letter::Stop => return Ok(()),

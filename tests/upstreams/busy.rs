@@ -197,3 +197,41 @@ fn connections_keep_to_their_bound_over_all_workers() {
     // A connection carries one request at a time.
     assert!(gauge.most() <= 2, "{} at a time", gauge.most());
 }
+
+#[test]
+fn o8_a_client_that_leaves_while_it_waits_for_a_connection_is_waited_for_no_longer() {
+    let (gate, gauge) = (Gate::default(), Gauge::default());
+    let provider = gated(&gate, &gauge);
+    let url = provider.url();
+    let lines = "max_connections = 1\ntimeouts = { connect = \"1h\" }";
+    let gateway = Gateway::start(&service(&[&url], lines));
+    let in_flight = |wanted: u64| {
+        eventually(&format!("{wanted} in flight"), || {
+            (count(&gateway, &url, "in_flight") == wanted).then_some(())
+        });
+    };
+    let mut first = begin(&gateway);
+    provider.await_calls(1);
+    for leaves in [Client::reset, drop::<Client>] {
+        let waiting = begin(&gateway);
+        in_flight(2);
+        leaves(waiting);
+        in_flight(1);
+    }
+    let mut last = begin(&gateway);
+    in_flight(2);
+    gate.open();
+    assert_eq!([first.answer().status, last.answer().status], [200, 200]);
+    assert_eq!(provider.calls_total(), 2, "nobody asked for those who left");
+}
+
+#[test]
+fn an_idle_connection_is_given_up_for_whoever_waits_with_another_worker() {
+    let provider = Provider::answering(|_| openai::answer("200 OK", "{}"));
+    let lines = "max_connections = 1\ntimeouts = { connect = \"1h\" }";
+    let site = service(&[&provider.url()], lines).set("server", "workers", "4");
+    let gateway = Gateway::start(&site);
+    // Each on a connection of its own, with whichever worker took it, one after the other.
+    assert_eq!(gets(&gateway, 40), 40);
+    assert_eq!(provider.calls_total(), 40);
+}

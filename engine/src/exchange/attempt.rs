@@ -228,7 +228,8 @@ async fn send_once(
         in_time(way.timeouts, exchange)?.connect,
         way.care.max_connections,
     );
-    let mut connection = connect(exchange.worker, &way.origin, limits, fresh).await?;
+    let how = (fresh, &exchange.patient());
+    let mut connection = connect(exchange.worker, &way.origin, limits, how).await?;
     let timeouts = in_time(way.timeouts, exchange)?;
     let sent_before = connection.stream.writer.sent();
     let asked = Instant::now();

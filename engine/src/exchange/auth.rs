@@ -27,13 +27,8 @@ pub(super) const KEY_FIELDS: [Known; 4] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(super) key: KeyId,
-}
-
-impl Caller {
     /// Who pays.
-    pub(super) fn tenant(self, live: &Live) -> TenantId {
-        live.key(self.key).tenant
-    }
+    pub(super) tenant: TenantId,
 }
 
 /// The caller of a request; `None` where the place wants no key.
@@ -65,7 +60,10 @@ pub(super) fn caller(
     if live.config.tenants[issued.tenant.index()].suspended {
         return Err(Refusal::TenantSuspended);
     }
-    Ok(Some(Caller { key }))
+    Ok(Some(Caller {
+        key,
+        tenant: issued.tenant,
+    }))
 }
 
 /// The key a request shows, from the first of the places where SDKs put one.

@@ -235,7 +235,8 @@ async fn reach<'l>(
         in_time(way.timeouts, exchange)?.connect,
         way.care.max_connections,
     );
-    let connected = connect(exchange.worker, &way.origin, limits, true).await;
+    let how = (true, &exchange.patient());
+    let connected = connect(exchange.worker, &way.origin, limits, how).await;
     let connection = connected.inspect_err(|failure| visit.ended(Outcome::of(failure)))?;
     Ok((connection, visit))
 }

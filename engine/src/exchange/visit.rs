@@ -16,12 +16,11 @@ use super::attempt::PROBE;
 use super::turns::{Group, is_replaceable};
 use crate::counters::Counter;
 use crate::live::Live;
-use crate::net::Watch;
 use crate::upstream::ewma::FAILURE_US;
 use crate::upstream::failure::{AttemptFailure, Cause, Stage};
 use crate::upstream::fair::Whose;
 use crate::upstream::places::Places;
-use crate::upstream::queue::Waited;
+use crate::upstream::queue::{Patient, stand_in_line};
 use crate::upstream::way::Way;
 use crate::worker::Worker;
 
@@ -150,7 +149,6 @@ impl Drop for Visit<'_> {
 /// A place at a provider or service; given on when dropped.
 struct Place<'l> {
     places: &'l Places,
-    limit: u32,
     /// To whom it was granted in the queue; nobody waited else.
     granted: Option<Whose>,
     worker: Rc<Worker>,
@@ -158,8 +156,7 @@ struct Place<'l> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let queues = &self.worker.queues;
-        queues.release(self.places, self.limit, self.granted);
+        self.worker.queues.release(self.places, self.granted);
     }
 }
 
@@ -175,41 +172,28 @@ async fn enter<'l>(
     if !places.enter(limit) {
         let queue = way.care.queue;
         let wait = left(way.timeouts, exchange).map_or(queue.wait, |left| left.min(queue.wait));
-        let due_ms = worker.deadlines.now_ms() + u64::try_from(wait.as_millis()).unwrap_or(0);
-        let bounds = (limit, queue.length);
-        let whose = exchange
-            .facts
-            .caller
-            .map(|caller| caller.tenant(&exchange.live));
-        let whose = Whose(whose);
-        let who = (whose, exchange.presence);
-        let waiting = worker.queues.join(places, bounds, who, due_ms);
-        let waiting = waiting.ok_or(Cause::Full)?;
-        // Nothing is open towards an upstream yet; the watch is only there to be told.
-        let nothing = Watch::new(-1, &worker.deadlines);
-        let probe = (exchange.facts.version == Version::Http11).then_some(PROBE);
-        let now_ms = worker.deadlines.now_ms();
-        worker
-            .hangups
-            .watch(exchange.presence, &nothing, probe, now_ms);
-        let waited = {
-            let _queued = Queued::one_more(way, worker);
-            waiting.await
-        };
-        exchange.presence.stop();
-        match waited {
-            Waited::Granted => granted = Some(whose),
-            Waited::TooLong | Waited::GaveWay => return Err(Cause::Full),
-            Waited::ClientGone => return Err(Cause::ClientGone),
-            Waited::Stopped => return Err(Cause::Stopped),
-        }
+        let (bounds, patient) = ((limit, queue.length), exchange.patient());
+        let _queued = Queued::one_more(way, worker);
+        stand_in_line(worker, places, bounds, &patient, wait).await?;
+        granted = Some(patient.whose);
     }
     Ok(Place {
         places,
-        limit,
         granted,
         worker: Rc::clone(worker),
     })
+}
+
+impl<'a> Exchange<'a> {
+    /// As one that may have to wait.
+    pub(super) fn patient(&self) -> Patient<'a> {
+        let facts = &self.facts;
+        Patient {
+            whose: Whose(facts.caller.map(|caller| caller.tenant)),
+            presence: self.presence,
+            probe: (facts.version == Version::Http11).then_some(PROBE),
+        }
+    }
 }
 
 /// A request that waits, counted until it does not.

@@ -10,6 +10,7 @@ use super::failure::{AttemptFailure, Cause};
 use super::origin::Origin;
 use super::pool::Connection;
 use super::proxy::ProxyFault;
+use super::queue::Patient;
 use super::slots;
 use crate::net::stream::{self, Broken};
 use crate::net::{Instant, Stream, Unshaken};
@@ -96,18 +97,19 @@ fn untrusted(origin: &Origin, fault: &rustls::Error) -> Cause {
     Cause::Untrusted
 }
 
-/// A connection to send one request on, within `max` to its origin. `fresh` asks for a new one,
+/// A connection to send one request on, made within a time, and one of so many to its origin.
+/// `fresh` asks for a new one,
 /// after a kept one turned out to be dead: its companions are likely to be dead too.
 pub(crate) async fn connect(
     worker: &Worker,
     origin: &Arc<Origin>,
-    (limit, max): (Duration, Option<u32>),
-    fresh: bool,
+    limits: (Duration, Option<u32>),
+    (fresh, patient): (bool, &Patient<'_>),
 ) -> Result<Connection, AttemptFailure> {
     if !fresh && let Some(kept) = worker.pools.take(origin) {
         return Ok(kept);
     }
-    let slot = slots::take(origin, max, limit)
+    let slot = slots::take(worker, origin, limits, patient)
         .await
         .map_err(AttemptFailure::before_connection)?;
     let mut cause = Cause::NoAddress;
@@ -115,7 +117,7 @@ pub(crate) async fn connect(
         let Some(address) = origin.address(worker.clock_ms()) else {
             break;
         };
-        match reach(worker, origin, address, limit).await {
+        match reach(worker, origin, address, limits.0).await {
             Ok((stream, acknowledged)) => {
                 let index = worker.index();
                 return Ok(Connection::new(stream, acknowledged, (origin, slot), index));

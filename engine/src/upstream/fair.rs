@@ -22,8 +22,16 @@ pub(crate) struct Stand {
     pub(crate) whose: Whose,
     /// Rises with every request that comes.
     pub(crate) ticket: u64,
-    /// With which worker it waits.
+    pub(crate) waits: Waits,
+}
+
+/// How somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waits {
+    /// With which worker.
     pub(crate) worker: usize,
+    /// How many may have a place when it takes one.
+    pub(crate) limit: u32,
 }
 
 /// Everyone who waits for places of one provider or service.
@@ -42,8 +50,8 @@ pub(crate) struct Line {
 /// One tenant in the line. Forgotten when it neither waits nor has anything.
 #[derive(Debug, Default)]
 struct Tenant {
-    /// The workers of those who wait, by ticket.
-    waiting: BTreeMap<u64, usize>,
+    /// Those who wait, by ticket.
+    waiting: BTreeMap<u64, Waits>,
     /// Places that it was given here and has not given back.
     has: u32,
     /// When it was served last, counted in places given; 0: not that anybody remembers.
@@ -57,10 +65,10 @@ impl Line {
     }
 
     /// Joins the end of its tenant's.
-    pub(crate) fn join(&mut self, whose: Whose, worker: usize) -> u64 {
+    pub(crate) fn join(&mut self, whose: Whose, waits: Waits) -> u64 {
         self.tickets += 1;
         let ticket = self.tickets;
-        self.change(whose, |tenant| tenant.waiting.insert(ticket, worker));
+        self.change(whose, |tenant| tenant.waiting.insert(ticket, waits));
         ticket
     }
 
@@ -68,6 +76,13 @@ impl Line {
     pub(crate) fn leave(&mut self, whose: Whose, ticket: u64) -> bool {
         let left = self.change(whose, |tenant| tenant.waiting.remove(&ticket));
         left.is_some()
+    }
+
+    /// Who is next.
+    pub(crate) fn next(&self) -> Option<Waits> {
+        let (_, _, whose) = self.turns.first()?;
+        let first = self.tenants.get(whose)?.waiting.first_key_value();
+        first.map(|(_, waits)| *waits)
     }
 
     /// Takes out the next one, who has a place from here on.
@@ -102,13 +117,13 @@ impl Line {
     fn take_out(
         &mut self,
         whose: Whose,
-        take: impl FnOnce(&mut Tenant) -> Option<(u64, usize)>,
+        take: impl FnOnce(&mut Tenant) -> Option<(u64, Waits)>,
     ) -> Option<Stand> {
-        let (ticket, worker) = self.change(whose, take)?;
+        let (ticket, waits) = self.change(whose, take)?;
         Some(Stand {
             whose,
             ticket,
-            worker,
+            waits,
         })
     }
 
@@ -142,12 +157,16 @@ mod tests {
     const A: Whose = Whose(Some(TenantId(0)));
     const B: Whose = Whose(Some(TenantId(1)));
     const C: Whose = Whose(None);
+    const HERE: Waits = Waits {
+        worker: 0,
+        limit: 1,
+    };
 
     fn line(waiting: &[(Whose, usize)]) -> Line {
         let mut line = Line::default();
         for (whose, count) in waiting {
             for _ in 0..*count {
-                line.join(*whose, 0);
+                line.join(*whose, HERE);
             }
         }
         line
@@ -180,12 +199,14 @@ mod tests {
     #[test]
     fn within_a_tenant_it_is_first_come_first_served() {
         let mut line = Line::default();
-        let tickets: Vec<_> = (0..3).map(|worker| line.join(A, worker)).collect();
+        let waits = |limit| Waits { limit, ..HERE };
+        let tickets: Vec<_> = (0..3).map(|limit| line.join(A, waits(limit))).collect();
         assert!(line.leave(A, tickets[1]) && !line.leave(A, tickets[1]));
-        let next = line.serve().map(|stand| (stand.ticket, stand.worker));
-        assert_eq!(next, Some((tickets[0], 0)));
-        let next = line.serve().map(|stand| (stand.ticket, stand.worker));
-        assert_eq!(next, Some((tickets[2], 2)));
+        for limit in [0, 2] {
+            assert_eq!(line.next(), Some(waits(limit)));
+            let next = line.serve().map(|stand| (stand.ticket, stand.waits));
+            assert_eq!(next, Some((tickets[limit as usize], waits(limit))));
+        }
         assert_eq!((line.serve(), line.len()), (None, 0));
     }
 
@@ -195,7 +216,7 @@ mod tests {
         let out = line.make_room(C).map(|stand| (stand.whose, stand.ticket));
         assert_eq!(out, Some((A, 4)));
         assert_eq!(line.make_room(A), None, "nobody makes room for the longest");
-        line.join(C, 0);
+        line.join(C, HERE);
         assert_eq!(line.make_room(B).map(|stand| stand.whose), Some(A));
         assert_eq!(line.make_room(B), None, "two and one are as good as equal");
         assert_eq!(line.len(), 4);
@@ -212,7 +233,7 @@ mod tests {
             for (step, number) in steps {
                 let whose = Whose(Some(TenantId(number)));
                 match step {
-                    0 | 1 => waiting.push((whose, line.join(whose, 0))),
+                    0 | 1 => waiting.push((whose, line.join(whose, HERE))),
                     2 => if let Some(stand) = line.serve() {
                         let key = (stand.whose, stand.ticket);
                         let oldest = waiting.iter().find(|other| other.0 == stand.whose);

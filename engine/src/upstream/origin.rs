@@ -17,8 +17,8 @@ use rustls::pki_types::ServerName;
 use tollring_config::{BaseUrl, UpstreamProxy, UpstreamTls};
 
 use super::addresses::Addresses;
+use super::places::Places;
 use super::proxy::Proxy;
-use super::slots::Slots;
 use crate::counters::Counter;
 use crate::tls::Keys;
 
@@ -47,7 +47,8 @@ pub struct Origin {
     /// How it is reached by TLS; absent: in the clear. Of the latest snapshot: what a renewed
     /// file says counts at once.
     pub(crate) secure: ArcSwapOption<Secure>,
-    pub(crate) slots: CachePadded<Slots>,
+    /// Its connections, over all workers.
+    pub(crate) slots: Arc<Places>,
     /// What each worker counts of its connections here.
     pub pools: Box<[CachePadded<PoolCounters>]>,
 }
@@ -243,7 +244,7 @@ impl Origins {
             proxy: place.proxy.as_ref().map(|proxy| Proxy::new(proxy, url)),
             addresses: ArcSwap::default(),
             secure: ArcSwapOption::default(),
-            slots: CachePadded::default(),
+            slots: Arc::new(Places::new(self.workers)),
             pools: (0..self.workers).map(|_| CachePadded::default()).collect(),
         });
         let id = origin.id;

@@ -1,5 +1,5 @@
-//! How many requests are under way at one provider or service, over all workers, and who is
-//! told that it may go there next.
+//! How many requests are under way at one provider or service, or how many connections there
+//! are to one origin, over all workers; and who is told that it may have the next.
 //!
 //! The count is one atomic that all workers share, so that the bound is exact; only what has a
 //! bound pays for it. Who waits is known behind a lock that nobody takes while nobody waits. A
@@ -12,9 +12,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::CachePadded;
 
-use super::fair::{Line, Whose};
+use super::fair::{Line, Waits, Whose};
 
-/// The places at one provider or service.
+/// The places at one provider, service or origin.
 #[derive(Debug)]
 pub(crate) struct Places {
     /// Taken, those granted and not yet used included.
@@ -85,7 +85,8 @@ impl Places {
         self.queued() == 0 && self.take(limit)
     }
 
-    fn take(&self, limit: u32) -> bool {
+    /// Takes a place if one is free, whoever waits.
+    pub(crate) fn take(&self, limit: u32) -> bool {
         let more = |held| (held < limit).then_some(held + 1);
         self.held
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
@@ -94,33 +95,34 @@ impl Places {
 
     /// Joins the queue, where `length` may wait, or somebody makes room; then
     /// [`Places::grant`] is to be asked, as a place may have become free meanwhile.
-    pub(crate) fn join(&self, worker: usize, whose: Whose, length: u32) -> Option<Joined> {
+    pub(crate) fn join(&self, whose: Whose, waits: Waits, length: u32) -> Option<Joined> {
         let mut queue = self.lock();
         let mut instead = None;
         if queue.line.len() >= usize::try_from(length).unwrap_or(usize::MAX) {
             let out = queue.line.make_room(whose)?;
-            queue.tell(out.worker, out.ticket, Turn::GaveWay);
-            instead = Some(out.worker);
+            queue.tell(out.waits.worker, out.ticket, Turn::GaveWay);
+            instead = Some(out.waits.worker);
         }
-        let ticket = queue.line.join(whose, worker);
+        let ticket = queue.line.join(whose, waits);
         self.count(&queue);
         Some(Joined { ticket, instead })
     }
 
     /// Grants a place to whoever's turn it is, if one is free and somebody waits: to somebody of
     /// the worker that is returned, whose attention must be called.
-    pub(crate) fn grant(&self, limit: u32) -> Option<usize> {
+    pub(crate) fn grant(&self) -> Option<usize> {
         if self.queued() == 0 {
             return None;
         }
         let mut queue = self.lock();
-        if queue.line.len() == 0 || !self.take(limit) {
+        let Waits { limit, worker } = queue.line.next()?;
+        if !self.take(limit) {
             return None;
         }
         let next = queue.line.serve()?;
-        queue.tell(next.worker, next.ticket, Turn::Granted);
+        queue.tell(worker, next.ticket, Turn::Granted);
         self.count(&queue);
-        Some(next.worker)
+        Some(worker)
     }
 
     /// Gives a place back, one that was granted to somebody or one that was just taken; then
@@ -179,6 +181,10 @@ mod tests {
 
     const WHOSE: Whose = Whose(None);
 
+    const fn at(worker: usize, limit: u32) -> Waits {
+        Waits { worker, limit }
+    }
+
     fn heard(places: &Places, worker: usize) -> Vec<Turn> {
         let mut words = Vec::new();
         places.hear(worker, &mut words);
@@ -191,7 +197,7 @@ mod tests {
         assert!(places.enter(2) && places.enter(2));
         assert!(!places.enter(2));
         places.release(None);
-        assert_eq!(places.grant(2), None);
+        assert_eq!(places.grant(), None);
         assert!(places.enter(2));
     }
 
@@ -199,15 +205,15 @@ mod tests {
     fn whoever_comes_does_not_overtake_whoever_waits() {
         let places = Places::new(1);
         assert!(places.enter(1));
-        assert!(places.join(0, WHOSE, 1).is_some());
+        assert!(places.join(WHOSE, at(0, 1), 1).is_some());
         assert_eq!(
-            places.join(0, WHOSE, 1),
+            places.join(WHOSE, at(0, 1), 1),
             None,
             "the queue has its bound too"
         );
         places.release(None);
         assert!(!places.enter(1), "somebody waits");
-        assert_eq!(places.grant(1), Some(0));
+        assert_eq!(places.grant(), Some(0));
         assert!(!places.enter(1), "the place is granted");
         assert_eq!(heard(&places, 0), [Turn::Granted]);
         assert_eq!((places.held(), places.queued()), (1, 0));
@@ -217,25 +223,37 @@ mod tests {
     fn a_lower_bound_is_reached_before_anyone_is_let_in() {
         let places = Places::new(1);
         assert!((0..3).all(|_| places.enter(3)));
-        places.join(0, WHOSE, 1);
+        places.join(WHOSE, at(0, 1), 1);
         let granted = [(); 3].map(|()| {
             places.release(None);
-            places.grant(1)
+            places.grant()
         });
         assert_eq!(granted, [None, None, Some(0)]);
+    }
+
+    #[test]
+    fn everybody_who_waits_has_a_bound_of_its_own() {
+        let places = Places::new(1);
+        assert!((0..3).all(|_| places.take(u32::MAX)));
+        places.join(WHOSE, at(0, 2), 9);
+        places.join(WHOSE, at(0, 9), 9);
+        places.release(None);
+        assert_eq!(places.grant(), None, "two are held");
+        places.release(None);
+        assert_eq!((places.grant(), places.grant()), (Some(0), Some(0)));
     }
 
     #[test]
     fn whoever_leaves_with_a_grant_it_has_not_heard_of_gives_it_on() {
         let places = Places::new(2);
         assert!(places.enter(1));
-        let first = places.join(0, WHOSE, 2).expect("there is room");
-        places.join(1, WHOSE, 2);
+        let first = places.join(WHOSE, at(0, 1), 2).expect("there is room");
+        places.join(WHOSE, at(1, 1), 2);
         places.release(None);
-        assert_eq!(places.grant(1), Some(0));
+        assert_eq!(places.grant(), Some(0));
         places.leave(0, WHOSE, first.ticket);
         assert_eq!(heard(&places, 0), []);
-        assert_eq!(places.grant(1), Some(1));
+        assert_eq!(places.grant(), Some(1));
         assert_eq!((places.held(), places.queued()), (1, 0));
     }
 
@@ -244,13 +262,13 @@ mod tests {
         let (many, few) = (WHOSE, Whose(Some(TenantId(0))));
         let places = Places::new(2);
         for worker in [0, 0, 1] {
-            places.join(worker, many, 3);
+            places.join(many, at(worker, 1), 3);
         }
-        let joined = places.join(0, few, 3);
+        let joined = places.join(few, at(0, 1), 3);
         assert_eq!(joined.and_then(|joined| joined.instead), Some(1));
         assert_eq!(heard(&places, 1), [Turn::GaveWay]);
         assert_eq!(places.queued(), 3);
-        assert_eq!(places.join(0, many, 3), None);
+        assert_eq!(places.join(many, at(0, 1), 3), None);
     }
 
     #[test]
@@ -265,12 +283,12 @@ mod tests {
                         let granted = if places.enter(limit) {
                             None
                         } else {
-                            let joined = places.join(worker, whose, 100);
+                            let joined = places.join(whose, at(worker, limit), 100);
                             let joined = joined.expect("there is room");
-                            while places.grant(limit).is_some() {}
+                            while places.grant().is_some() {}
                             if round % 7 == 0 {
                                 places.leave(worker, whose, joined.ticket);
-                                while places.grant(limit).is_some() {}
+                                while places.grant().is_some() {}
                                 continue;
                             }
                             // Without a tick that would mend it: a lost grant hangs here.
@@ -281,7 +299,7 @@ mod tests {
                         };
                         assert!(places.held() <= limit);
                         places.release(granted);
-                        while places.grant(limit).is_some() {}
+                        while places.grant().is_some() {}
                     }
                 });
             }

@@ -107,7 +107,7 @@ impl Pools {
     /// Keeps a connection whose last answer ended in order; beyond the bound it is closed.
     pub(crate) fn keep(&self, mut connection: Connection, now_ms: u64) {
         // A deadline may pass in the very turn in which the answer ends.
-        if connection.stream.cut().is_some() || connection.origin.slots.is_wanted() {
+        if connection.stream.cut().is_some() || connection.origin.slots.queued() > 0 {
             return;
         }
         let mut idle = self.idle.borrow_mut();
@@ -140,13 +140,22 @@ impl Pools {
             let mut seen = polled.iter();
             connections.retain(|connection| {
                 let quiet = seen.next().is_some_and(|seen| seen.revents == 0);
-                let young = now_ms.saturating_sub(connection.idle_since_ms) < IDLE_MS
-                    && !connection.origin.slots.is_wanted();
+                let young = now_ms.saturating_sub(connection.idle_since_ms) < IDLE_MS;
                 if !(quiet && young) {
                     connection.origin.pools[connection.worker].idle.sub(1);
                 }
                 quiet && young
             });
+        }
+    }
+
+    /// Closes what is kept from somebody who waits for a connection there.
+    pub(crate) fn close_wanted(&self) {
+        for connections in self.idle.borrow_mut().iter_mut() {
+            let wanted = |last: &Connection| last.origin.slots.queued() > 0;
+            while let Some(connection) = connections.pop_if(|last| wanted(last)) {
+                connection.origin.pools[connection.worker].idle.sub(1);
+            }
         }
     }
 

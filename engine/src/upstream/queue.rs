@@ -11,10 +11,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use super::fair::Whose;
+use super::failure::Cause;
+use super::fair::{Waits, Whose};
 use super::places::{Places, Turn, Word};
-use crate::net::{ClientWatch, Presence};
+use crate::net::{ClientWatch, Presence, Watch};
+use crate::worker::Worker;
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,50 @@ pub(crate) enum Waited {
     ClientGone,
     /// The process stops.
     Stopped,
+}
+
+/// A request that may have to wait.
+pub(crate) struct Patient<'a> {
+    pub(crate) whose: Whose,
+    /// Its client, who may leave.
+    pub(crate) presence: &'a Rc<ClientWatch>,
+    /// What a client that half-closed may be sent, to see whether it is there.
+    pub(crate) probe: Option<&'static [u8]>,
+}
+
+/// Joins the queue for a place, and waits in it for as long as `wait`; sees when the client
+/// leaves meanwhile. The place must be given back by [`Queues::release`].
+///
+/// # Errors
+/// Why there is none.
+pub(crate) fn stand_in_line<'a>(
+    worker: &'a Worker,
+    places: &Arc<Places>,
+    bounds: (u32, u32),
+    patient: &'a Patient<'_>,
+    wait: Duration,
+) -> impl Future<Output = Result<(), Cause>> + use<'a> {
+    let now_ms = worker.deadlines.now_ms();
+    let due_ms = now_ms + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX / 2);
+    let who = (patient.whose, patient.presence);
+    let joined = worker.queues.join(places, bounds, who, due_ms);
+    let Patient {
+        presence, probe, ..
+    } = *patient;
+    async move {
+        let waiting = joined.ok_or(Cause::Full)?;
+        // Nothing is open towards an upstream yet; the watch is only there to be told.
+        let nothing = Watch::new(-1, &worker.deadlines);
+        worker.hangups.watch(presence, &nothing, probe, now_ms);
+        let waited = waiting.await;
+        presence.stop();
+        match waited {
+            Waited::Granted => Ok(()),
+            Waited::TooLong | Waited::GaveWay => Err(Cause::Full),
+            Waited::ClientGone => Err(Cause::ClientGone),
+            Waited::Stopped => Err(Cause::Stopped),
+        }
+    }
 }
 
 /// One request that waits.
@@ -52,7 +99,6 @@ impl Waiter {
 /// Those of one worker who wait for places of one provider or service, by their tickets.
 struct Line {
     places: Arc<Places>,
-    limit: u32,
     waiters: BTreeMap<u64, Rc<Waiter>>,
 }
 
@@ -102,7 +148,8 @@ impl Queues {
         (whose, presence): (Whose, &Rc<ClientWatch>),
         due_ms: u64,
     ) -> Option<Wait> {
-        let joined = places.join(self.worker, whose, length)?;
+        let worker = self.worker;
+        let joined = places.join(whose, Waits { worker, limit }, length)?;
         let waiter = Rc::new(Waiter {
             whose,
             ended: Cell::new(None),
@@ -117,17 +164,14 @@ impl Queues {
         let line = known.unwrap_or_else(|| {
             lines.push(Line {
                 places: Arc::clone(places),
-                limit,
                 waiters: BTreeMap::new(),
             });
             lines.len() - 1
         });
-        // A reload may have moved the bound.
-        lines[line].limit = limit;
         let waiters = &mut lines[line].waiters;
         waiters.insert(joined.ticket, Rc::clone(&waiter));
         drop(lines);
-        if let Some(other) = joined.instead.filter(|other| *other != self.worker) {
+        if let Some(other) = joined.instead.filter(|other| *other != worker) {
             (self.ring)(other);
         }
         // A place may have been freed between the look that found none and this.
@@ -135,7 +179,6 @@ impl Queues {
         Some(Wait {
             queues: Rc::clone(self),
             places: Arc::clone(places),
-            limit,
             ticket: joined.ticket,
             waiter,
         })
@@ -143,14 +186,14 @@ impl Queues {
 
     /// Gives a place back, and gives out what is free: one that was granted in the queue, to
     /// whom, or one that was taken without waiting.
-    pub(crate) fn release(&self, places: &Places, limit: u32, granted: Option<Whose>) {
+    pub(crate) fn release(&self, places: &Places, granted: Option<Whose>) {
         places.release(granted);
-        self.grant(places, limit);
+        self.grant(places);
     }
 
-    fn grant(&self, places: &Places, limit: u32) {
+    fn grant(&self, places: &Places) {
         let mut own = false;
-        while let Some(worker) = places.grant(limit) {
+        while let Some(worker) = places.grant() {
             if worker == self.worker {
                 own = true;
             } else {
@@ -197,7 +240,7 @@ impl Queues {
                 }
                 !ended && how.is_none()
             });
-            while let Some(worker) = line.places.grant(line.limit) {
+            while let Some(worker) = line.places.grant() {
                 if worker != self.worker {
                     (self.ring)(worker);
                 }
@@ -212,7 +255,6 @@ impl Queues {
 pub(crate) struct Wait {
     queues: Rc<Queues>,
     places: Arc<Places>,
-    limit: u32,
     ticket: u64,
     waiter: Rc<Waiter>,
 }
@@ -239,19 +281,14 @@ impl Future for Wait {
 impl Drop for Wait {
     /// Whoever is dropped in the middle leaves at once, and gives back what it was granted.
     fn drop(&mut self) {
-        let Self {
-            queues,
-            places,
-            limit,
-            ..
-        } = self;
+        let Self { queues, places, .. } = self;
         let whose = self.waiter.whose;
         match self.waiter.ended.replace(Some(Waited::Stopped)) {
             None => {
                 places.leave(queues.worker, whose, self.ticket);
-                queues.grant(places, *limit);
+                queues.grant(places);
             }
-            Some(Waited::Granted) => queues.release(places, *limit, Some(whose)),
+            Some(Waited::Granted) => queues.release(places, Some(whose)),
             Some(_) => {}
         }
     }
@@ -302,7 +339,7 @@ mod tests {
         let mut second = scene.join(1_000).expect("there is room");
         assert!(scene.join(1_000).is_none(), "the queue is full");
         assert_eq!((look(&mut first), look(&mut second)), (None, None));
-        scene.queues.release(&scene.places, 1, None);
+        scene.queues.release(&scene.places, None);
         let seen = (look(&mut first), look(&mut second));
         assert_eq!(seen, (Some(Waited::Granted), None));
         assert_eq!((scene.places.held(), scene.places.queued()), (1, 1));
@@ -326,7 +363,7 @@ mod tests {
         let mut second = scene.join(1_000).expect("there is room");
         drop(first);
         assert_eq!(scene.places.queued(), 1);
-        scene.queues.release(&scene.places, 1, None);
+        scene.queues.release(&scene.places, None);
         assert_eq!(look(&mut second), Some(Waited::Granted));
     }
 
@@ -335,7 +372,7 @@ mod tests {
         let scene = scene();
         let first = scene.join(1_000).expect("there is room");
         let mut second = scene.join(1_000).expect("there is room");
-        scene.queues.release(&scene.places, 1, None);
+        scene.queues.release(&scene.places, None);
         // Granted, and dropped before it knew.
         drop(first);
         assert_eq!(look(&mut second), Some(Waited::Granted));

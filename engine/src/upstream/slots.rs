@@ -1,104 +1,59 @@
 //! How many connections there are to one origin, over all workers.
 //!
 //! Counted once for each connection, not for each request. Where a bound is reached, whoever
-//! needs another waits until one is closed: meanwhile no worker keeps an idle one that it
-//! does not use at once.
+//! needs another waits until one is closed, by turns as for any place: meanwhile no worker keeps
+//! an idle one that it does not use at once.
 
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::failure::Cause;
+use super::fair::Whose;
 use super::origin::Origin;
-use crate::net::deadline::TICK_MS;
-use crate::net::sleep;
+use super::queue::{Patient, Queues, stand_in_line};
+use crate::worker::Worker;
 
-/// The connections to one origin.
-#[derive(Debug, Default)]
-pub(crate) struct Slots {
-    open: AtomicU32,
-    /// Requests that want one and wait.
-    wanted: AtomicU32,
+/// One connection's slot; given on when dropped.
+pub(crate) struct Slot {
+    origin: Arc<Origin>,
+    queues: Rc<Queues>,
+    /// For whom it was waited; nobody did else.
+    granted: Option<Whose>,
 }
-
-impl Slots {
-    /// Whether somebody waits for a connection to be closed.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) > 0
-    }
-
-    fn take(&self, max: u32) -> bool {
-        let more = |open| (open < max).then_some(open + 1);
-        self.open
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, more)
-            .is_ok()
-    }
-}
-
-/// One connection's slot; free again when dropped.
-pub(crate) struct Slot(Arc<Origin>);
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.slots.open.fetch_sub(1, Ordering::AcqRel);
+        self.queues.release(&self.origin.slots, self.granted);
     }
 }
 
 /// Takes a slot; where there is none, waits for one as long as a connection may take.
 ///
 /// # Errors
-/// `Cause::Full` when none was freed in time.
+/// `Cause::Full` when none was freed in time, or why the wait ended.
 pub(crate) async fn take(
+    worker: &Worker,
     origin: &Arc<Origin>,
-    max: Option<u32>,
-    limit: Duration,
+    (limit, max): (Duration, Option<u32>),
+    patient: &Patient<'_>,
 ) -> Result<Slot, Cause> {
     let slots = &origin.slots;
-    if slots.take(max.unwrap_or(u32::MAX)) {
-        return Ok(Slot(Arc::clone(origin)));
+    let (free, max) = match max {
+        // Whoever has no bound does not wait with those who have one.
+        None => (slots.take(u32::MAX), u32::MAX),
+        Some(max) => (slots.enter(max), max),
+    };
+    let mut granted = None;
+    if !free {
+        let waiting = stand_in_line(worker, slots, (max, u32::MAX), patient, limit);
+        worker.ask_for_idle_connections();
+        waiting.await?;
+        granted = Some(patient.whose);
     }
-    // Boxed: a timer takes a kilobyte, which every exchange would carry for what is rare.
-    Box::pin(wait(origin, max.unwrap_or(u32::MAX), limit)).await
-}
-
-async fn wait(origin: &Arc<Origin>, max: u32, limit: Duration) -> Result<Slot, Cause> {
-    let wanted = Wanted::one_more(origin);
-    let tick = Duration::from_millis(TICK_MS);
-    for _ in 0..limit.as_millis().div_ceil(tick.as_millis()) {
-        sleep(tick).await;
-        if wanted.0.slots.take(max) {
-            return Ok(Slot(Arc::clone(origin)));
-        }
-    }
-    Err(Cause::Full)
-}
-
-/// Somebody who waits, until dropped.
-struct Wanted<'a>(&'a Origin);
-
-impl<'a> Wanted<'a> {
-    fn one_more(origin: &'a Origin) -> Self {
-        origin.slots.wanted.fetch_add(1, Ordering::Relaxed);
-        Self(origin)
-    }
-}
-
-impl Drop for Wanted<'_> {
-    fn drop(&mut self) {
-        self.0.slots.wanted.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_are_as_many_as_the_bound_says() {
-        let slots = Slots::default();
-        assert!(slots.take(2) && slots.take(2));
-        assert!(!slots.take(2));
-        slots.open.fetch_sub(1, Ordering::AcqRel);
-        assert!(slots.take(2));
-    }
+    Ok(Slot {
+        origin: Arc::clone(origin),
+        queues: Rc::clone(&worker.queues),
+        granted,
+    })
 }
