@@ -1,9 +1,9 @@
 //! One test for each defect that was found and mended, named for what is right.
 //!
 //! Filed by what had gone wrong: what was charged, what was held and cut, who was let in
-//! and told what, what became of a provider's no, whose bytes went over which
-//! connection, and who was given up too soon. The tests that a rule was built with are in the file of that rule; these are
-//! for what they had missed.
+//! and told what, what became of a provider's no, whose bytes went over which connection,
+//! and who was given up too soon. The tests that a rule was built with are in the file of
+//! that rule; these are for what they had missed.
 
 // A test that cannot go on stops where it is; the line says which step failed.
 #![allow(clippy::unwrap_used)]
