@@ -1,8 +1,9 @@
 //! How scarce memory is, and what is given up at each step of it.
 //!
 //! A thread of its own looks ten times a second and publishes one number; workers
-//! read it with their ticks. Nothing here frees anything: it keeps work away until
-//! what is held has gone. How much memory there is stands in the file or in the
+//! read it with their ticks. The bodies of requests, which can grow as fast as a network
+//! is, ask for what they will need before it is there to be seen. Nothing here frees
+//! anything: it keeps work away until what is held has gone. How much memory there is stands in the file or in the
 //! control group; what is used is read in `memory.rs`.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -27,7 +28,8 @@ const _: () = assert!(
 pub enum Pressure {
     /// Nothing.
     None,
-    /// Connections end after the request in progress, so that idle ones cost nothing.
+    /// Connections end after the request in progress, so that idle ones cost nothing; so do
+    /// those to upstreams that are idle, and memory that was kept for the next request.
     EndKeepAlive,
     /// New requests are refused with 503.
     RefuseRequests,
@@ -97,6 +99,11 @@ pub(crate) struct Gauge {
     used_bytes: AtomicU64,
     /// 0 without a bound.
     bound_bytes: AtomicU64,
+    /// What bodies that are being read may yet take up.
+    promised_bytes: AtomicU64,
+    /// What the last ones took up, since the last look and since the one before it: a look may
+    /// have come too early to see it.
+    taken_bytes: [AtomicU64; 2],
 }
 
 impl Gauge {
@@ -104,6 +111,28 @@ impl Gauge {
     pub(crate) fn pressure(&self) -> Pressure {
         let step = usize::from(self.pressure.load(Ordering::Relaxed));
         Pressure::ALL[step.min(Pressure::ALL.len() - 1)]
+    }
+
+    /// A promise of nothing yet.
+    pub(crate) fn promise(&self) -> Promise<'_> {
+        Promise {
+            gauge: self,
+            bytes: 0,
+        }
+    }
+
+    /// Whether everything that may be in use stays below the step at which requests are refused.
+    fn has_room(&self) -> bool {
+        let bound = self.bound_bytes.load(Ordering::Relaxed);
+        // Without a bound, and before the first look, nothing is held against anyone.
+        if bound == 0 {
+            return true;
+        }
+        let [late, later] = &self.taken_bytes;
+        let parts = [&self.used_bytes, &self.promised_bytes, late, later];
+        let used = parts.map(|part| part.load(Ordering::Relaxed));
+        let used = used.into_iter().fold(0, u64::saturating_add);
+        Pressure::of(used, bound) < Pressure::RefuseRequests
     }
 
     /// The last reading; its parts may be of two looks.
@@ -122,11 +151,51 @@ impl Gauge {
         self.used_bytes.store(used_bytes, Ordering::Relaxed);
         self.bound_bytes
             .store(bound_bytes.unwrap_or(0), Ordering::Relaxed);
+        let [late, later] = &self.taken_bytes;
+        later.store(late.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         let before = self.pressure();
         self.pressure.store(pressure as u8, Ordering::Relaxed);
         if before != pressure {
             let (before, pressure) = (before.word(), pressure.word());
             tracing::warn!(used_bytes, bound_bytes, before, pressure, "memory");
+        }
+    }
+}
+
+/// What one body may yet take up; taken up when dropped.
+#[derive(Debug)]
+pub(crate) struct Promise<'g> {
+    gauge: &'g Gauge,
+    bytes: u64,
+}
+
+impl Promise<'_> {
+    /// Makes it one of so many bytes in all; says whether memory has room for them.
+    pub(crate) fn reach(&mut self, bytes: usize) -> bool {
+        let more = (bytes as u64).saturating_sub(self.bytes);
+        if more == 0 {
+            return true;
+        }
+        let promised = &self.gauge.promised_bytes;
+        promised.fetch_add(more, Ordering::Relaxed);
+        let kept = self.gauge.has_room();
+        if kept {
+            self.bytes += more;
+        } else {
+            promised.fetch_sub(more, Ordering::Relaxed);
+        }
+        kept
+    }
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            let gauge = self.gauge;
+            gauge.taken_bytes[0].fetch_add(self.bytes, Ordering::Relaxed);
+            gauge
+                .promised_bytes
+                .fetch_sub(self.bytes, Ordering::Relaxed);
         }
     }
 }
@@ -155,6 +224,27 @@ mod tests {
     fn bytes_beyond_any_machine_do_not_overflow() {
         assert_eq!(Pressure::of(u64::MAX, u64::MAX), Pressure::StopAccepting);
         assert_eq!(Pressure::of(1, u64::MAX), Pressure::None);
+    }
+
+    #[test]
+    fn bodies_together_are_promised_no_more_than_there_is() {
+        let gauge = Gauge::default();
+        let mut first = gauge.promise();
+        assert!(first.reach(10), "nobody has looked yet");
+        gauge.publish(500, Some(1000));
+        assert!(first.reach(400) && !first.reach(420) && first.reach(400));
+        let mut second = gauge.promise();
+        assert!(second.reach(19) && !second.reach(20));
+        drop(first);
+        assert!(!second.reach(20), "taken up, and not yet seen");
+        gauge.publish(500, Some(1000));
+        assert!(!second.reach(20), "the look may have come too early");
+        gauge.publish(900, Some(1000));
+        assert!(!second.reach(20));
+        gauge.publish(100, Some(1000));
+        assert!(second.reach(819) && !second.reach(820));
+        gauge.publish(5000, None);
+        assert!(second.reach(1 << 40));
     }
 
     #[test]

@@ -28,10 +28,10 @@ use crate::net::deadline::TICK_MS;
 use crate::net::listener::Bound;
 use crate::net::mailbox::Letter;
 use crate::net::runtime::EventLoop;
-use crate::net::{Buffers, Deadlines, Hangups, Listener, Mailbox, entropy, sleep, spawn};
+use crate::net::{Buffers, Deadlines, Hangups, Listener, Mailbox, entropy, heap, sleep, spawn};
 use crate::pressure::Pressure;
 use crate::upstream::balance::Dice;
-use crate::upstream::pool::Pools;
+use crate::upstream::pool::{self, Pools};
 use crate::upstream::queue::Queues;
 
 /// Ticks between two looks at idle upstream connections.
@@ -190,10 +190,10 @@ impl Worker {
             for lane in &self.live.borrow().compared {
                 lane.look_around(self.index());
             }
-            if ticks.is_multiple_of(POOL_TICKS) {
-                self.pools.tick(now_ms);
-            }
             self.look_around();
+            if ticks.is_multiple_of(POOL_TICKS) {
+                self.look_at_idle(now_ms);
+            }
             self.counters().buffers_borrowed.set(self.buffers.lent());
             self.counters().ticks.add(1);
         }
@@ -215,6 +215,17 @@ impl Worker {
     fn leave(&self) {
         self.doorway.leave();
         self.look_around();
+    }
+
+    /// Closes connections that nobody needs. Where memory is short, nobody needs what is not in
+    /// use at this moment: somebody else is about to be refused for it.
+    fn look_at_idle(&self, now_ms: u64) {
+        if self.pressure.get() == Pressure::None {
+            return self.pools.tick(now_ms, pool::IDLE_MS);
+        }
+        self.pools.tick(now_ms, TICK_MS);
+        self.buffers.free_idle();
+        heap::give_back();
     }
 
     /// Notes what may have changed beside the path of requests.

@@ -71,6 +71,13 @@ impl Buffers {
         self.borrow(BLOCK_BYTES)
     }
 
+    /// Frees every block that nobody has.
+    pub(crate) fn free_idle(&self) {
+        for free in &self.free {
+            free.borrow_mut().clear();
+        }
+    }
+
     /// Blocks that are out at this moment.
     pub(crate) fn lent(&self) -> u64 {
         self.lent.get()
@@ -106,6 +113,13 @@ impl Buffer {
             larger.bytes.extend_from_slice(&self.bytes);
             *self = larger;
         }
+    }
+
+    /// What this block's capacity would be with room for `more`.
+    pub(crate) fn grown(&self, more: usize) -> usize {
+        let wanted = self.bytes.len() + more;
+        let size = SIZES.iter().find(|&&size| size >= wanted);
+        size.copied().unwrap_or(wanted)
     }
 
     /// Room behind the bytes held.
@@ -175,6 +189,16 @@ mod tests {
         let many: Vec<Buffer> = (0..KEPT[0] + 10).map(|_| pool.block()).collect();
         drop(many);
         assert_eq!(pool.free[0].borrow().len(), KEPT[0]);
+    }
+
+    #[test]
+    fn blocks_that_nobody_has_can_be_freed() {
+        let pool = Buffers::new();
+        let kept = pool.block();
+        drop((pool.block(), pool.borrow(SIZES[3])));
+        pool.free_idle();
+        assert!(pool.free.iter().all(|free| free.borrow().is_empty()));
+        assert_eq!((pool.lent(), kept.capacity()), (1, BLOCK_BYTES));
     }
 
     #[test]

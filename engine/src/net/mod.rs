@@ -23,6 +23,7 @@ pub(crate) mod affinity;
 pub(crate) mod buffer;
 pub(crate) mod deadline;
 pub(crate) mod hangup;
+pub(crate) mod heap;
 pub(crate) mod listener;
 pub(crate) mod mailbox;
 pub(crate) mod runtime;

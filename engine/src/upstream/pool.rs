@@ -16,7 +16,7 @@ const IDLE_MAX: usize = 512;
 
 /// How long one is kept without use. Less than the 60 to 75 s after which common servers
 /// close on their side, so that a request rarely meets a closing connection.
-const IDLE_MS: u64 = 30_000;
+pub(crate) const IDLE_MS: u64 = 30_000;
 
 /// A connection to an origin, new or kept.
 pub(crate) struct Connection {
@@ -122,8 +122,9 @@ impl Pools {
         }
     }
 
-    /// Closes what is too old, and what the other side closed or spoke on unasked.
-    pub(crate) fn tick(&self, now_ms: u64) {
+    /// Closes what has been idle for as long as `idle_ms`, and what the other side closed or spoke
+    /// on unasked.
+    pub(crate) fn tick(&self, now_ms: u64, idle_ms: u64) {
         let mut idle = self.idle.borrow_mut();
         let mut polled = self.polled.borrow_mut();
         for connections in idle
@@ -140,7 +141,7 @@ impl Pools {
             let mut seen = polled.iter();
             connections.retain(|connection| {
                 let quiet = seen.next().is_some_and(|seen| seen.revents == 0);
-                let young = now_ms.saturating_sub(connection.idle_since_ms) < IDLE_MS;
+                let young = now_ms.saturating_sub(connection.idle_since_ms) < idle_ms;
                 if !(quiet && young) {
                     connection.origin.pools[connection.worker].idle.sub(1);
                 }
