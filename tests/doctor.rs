@@ -7,6 +7,7 @@ mod support;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use serde_json::Value;
@@ -87,6 +88,24 @@ fn an_upstream_that_does_not_answer_or_resolve_is_a_failure() {
         upstream.contains("nowhere.invalid:443 does not resolve"),
         "{upstream}"
     );
+}
+
+#[test]
+fn an_upstream_on_a_socket_of_this_machine_is_connected_to() {
+    let folder = Folder::new();
+    let path = folder.file("app.sock");
+    let site = Site::new().open_service("s", "/s", &format!("unix:{}", path.display()));
+    let (told, code) = examine(&site.text());
+    assert_eq!(code, Some(1), "{told}");
+    let upstream = found(&told, "upstream");
+    assert_eq!(upstream["verdict"], "fail");
+    assert!(upstream["remedy"].as_str().unwrap().contains("its socket"));
+
+    let _listener = UnixListener::bind(&path).unwrap();
+    let (told, code) = examine(&site.text());
+    assert_eq!(code, Some(0), "{told}");
+    let place = format!("s at unix:{}", path.display());
+    assert_eq!(found(&told, "upstream")["found"], place);
 }
 
 #[test]

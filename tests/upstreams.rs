@@ -14,6 +14,8 @@ mod busy;
 mod choice;
 #[path = "upstreams/fair.rs"]
 mod fair;
+#[path = "upstreams/local.rs"]
+mod local;
 #[path = "upstreams/retries.rs"]
 mod retries;
 #[path = "upstreams/sick.rs"]

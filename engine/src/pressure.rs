@@ -3,8 +3,8 @@
 //! A thread of its own looks ten times a second and publishes one number; workers
 //! read it with their ticks. The bodies of requests, which can grow as fast as a network
 //! is, ask for what they will need before it is there to be seen. Nothing here frees
-//! anything: it keeps work away until what is held has gone. How much memory there is stands in the file or in the
-//! control group; what is used is read in `memory.rs`.
+//! anything: it keeps work away until what is held has gone. How much memory there is
+//! stands in the file or in the control group; what is used is read in `memory.rs`.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 

@@ -5,12 +5,11 @@
 
 use std::collections::HashSet;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant, SystemTime};
 
 use tollring_config::{BaseUrl, Snapshot, UpstreamProxy, UpstreamTls};
 use tollring_engine::tls;
-use tollring_engine::upstream::proxy;
+use tollring_engine::upstream::{local, proxy};
 
 use super::Finding;
 use super::certificates::{judge, names};
@@ -64,7 +63,7 @@ const CHECK: &str = "upstream";
 impl Upstream<'_> {
     fn look(&self) -> Vec<Finding> {
         if let Some(path) = &self.base.socket {
-            return vec![local(self.name, path)];
+            return vec![self.local(path)];
         }
         let (host, port) = match self.proxy {
             Some(proxy) => (&*proxy.host, proxy.port),
@@ -89,6 +88,19 @@ impl Upstream<'_> {
         }
         let remedy = "is it running, and does a firewall let this machine through?";
         vec![Finding::fail(CHECK, format!("{place}: {told}"), remedy)]
+    }
+
+    /// A socket of this machine.
+    fn local(&self, path: &str) -> Finding {
+        let name = self.name;
+        match local::connect(path, self.limit) {
+            Ok(_) => Finding::ok(CHECK, format!("{name} at unix:{path}")),
+            Err(fault) => Finding::fail(
+                CHECK,
+                format!("{name} at unix:{path}: {fault}"),
+                "is it running, and may this user write to its socket?",
+            ),
+        }
     }
 
     fn place(&self) -> String {
@@ -141,17 +153,5 @@ impl Upstream<'_> {
                 "name who signed its certificate with tls.ca, or its name with tls.server_name",
             ),
         }
-    }
-}
-
-/// A socket of this machine.
-fn local(name: &str, path: &str) -> Finding {
-    match UnixStream::connect(path) {
-        Ok(_) => Finding::ok(CHECK, format!("{name} at unix:{path}")),
-        Err(fault) => Finding::fail(
-            CHECK,
-            format!("{name} at unix:{path}: {fault}"),
-            "is it running, and may this user write to its socket?",
-        ),
     }
 }

@@ -25,9 +25,9 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// pieces of 2 MiB where it can. Measured: 5 for bodies of 1 MiB.
 const MEMORY_PER_BYTE: usize = 6;
 
-/// How much more of a body is believed to come for each byte that has: there is room made for it,
-/// and memory asked for, before others take it. Whoever announces much and sends little gets little.
-const LIKELY: usize = 15;
+/// How much more of a body is believed to come for each byte that has: room is made for it, and
+/// memory asked for, before others take it. Whoever announces much and sends little gets little.
+const LIKELY_PER_BYTE: usize = 15;
 
 /// Reads until the head is whole.
 pub(super) async fn head(exchange: &mut Exchange<'_>) -> Result<(), Stop> {
@@ -172,7 +172,9 @@ fn make_room(exchange: &mut Exchange<'_>, promise: &mut Promise<'_>) -> Result<(
     };
     if intake.inbox.room() < announced.min(BLOCK_BYTES / 2) {
         let arrived = intake.inbox.len();
-        let step = announced.min((LIKELY * arrived).max(BLOCK_BYTES)).max(1);
+        let step = announced
+            .min((LIKELY_PER_BYTE * arrived).max(BLOCK_BYTES))
+            .max(1);
         // A read fills what room there is, and no more than what is announced.
         let whole = intake.inbox.grown(step);
         let whole = whole.min(arrived.saturating_add(announced));

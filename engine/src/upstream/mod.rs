@@ -6,7 +6,7 @@
 //!
 //! | question | room |
 //! |---|---|
-//! | where is it, and which of its addresses answers | `origin`, `addresses`, `connect`, `proxy`, `slots`, `pool` |
+//! | where is it, and which of its addresses answers | `origin`, `addresses`, `connect`, `proxy`, `local`, `slots`, `pool` |
 //! | how does it stand | `lane` over `condition`: `ejection`, `breaker`, and checks by `prober` |
 //! | who is asked | `balance` over `way`, `ewma` |
 //! | is there a place, and whose turn is it | `places`, `queue`, `fair` |
@@ -23,6 +23,7 @@ pub(crate) mod ewma;
 pub mod failure;
 pub(crate) mod fair;
 pub mod lane;
+pub mod local;
 pub mod origin;
 pub(crate) mod places;
 pub(crate) mod pool;

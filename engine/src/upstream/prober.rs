@@ -9,7 +9,6 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use rustls::ClientConnection;
 use socket2::Socket;
 use tollring_config::HealthCheck;
 
+use super::local;
 use super::origin::Origin;
 use super::way::Kept;
 
@@ -203,7 +203,7 @@ fn status(
     // The system takes no timeout of zero.
     let limit = limit.max(Duration::from_millis(1));
     let stream = match &origin.socket {
-        Some(path) => Socket::from(UnixStream::connect(&**path)?),
+        Some(path) => Socket::from(local::connect(path, limit)?),
         None => Socket::from(TcpStream::connect_timeout(&address, limit)?),
     };
     let mut stream = Hurried { stream, ends };
