@@ -1,6 +1,8 @@
 //! Whose bytes went over which connection, and who was told of an end: answers nobody had
 //! asked for, uploads whose other side was gone, and ends that did not come.
 
+use std::fs;
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread;
@@ -393,4 +395,44 @@ fn a_client_that_leaves_between_two_targets_ends_nobody_elses_connection() {
         let rest: Vec<String> = other.events(head).collect();
         assert_eq!(rest, ["data: [DONE]"], "ended for another's sake");
     }
+}
+
+/// Bytes that the kernel holds for the other end of this connection and has not delivered.
+fn undelivered_bytes(from: SocketAddr, to: SocketAddr) -> u64 {
+    let port = |address: SocketAddr| format!("0100007F:{:04X}", address.port());
+    let ends = format!(" {} {} ", port(from), port(to));
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let line = table.lines().find(|line| line.contains(&ends)).unwrap();
+    let sending = line.split_whitespace().nth(4).unwrap();
+    u64::from_str_radix(sending.split(':').next().unwrap(), 16).unwrap()
+}
+
+#[test]
+fn an_answer_that_nobody_takes_waits_with_its_provider_and_not_in_the_kernel() {
+    // Twice what may wait unsent: a write that was begun below the bound is taken whole.
+    const UNDELIVERED_BYTES_MAX: u64 = 256 * 1024;
+    let (stalled, has_stalled) = mpsc::channel();
+    let provider = Provider::start(move |mut peer| {
+        if peer.call().is_none() {
+            return;
+        }
+        let mut sent = peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n");
+        while sent.is_ok() {
+            let patience = Duration::from_millis(300);
+            sent = peer.send_within(&[b'x'; 65_536], patience).map(drop);
+        }
+        let _ = stalled.send(());
+        peer.await_hang_up();
+    });
+    let gateway = Gateway::start(&Site::new().open_service("files", "/files", &provider.url()));
+    let address: SocketAddr = gateway.url["http://".len()..].parse().unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    let request = Request::get("/files/without-end").bytes();
+    client.write_all(&request).unwrap();
+    has_stalled.recv_timeout(PATIENCE).unwrap();
+    let undelivered = undelivered_bytes(address, client.local_addr().unwrap());
+    assert!(
+        undelivered <= UNDELIVERED_BYTES_MAX,
+        "{undelivered} bytes are kept for a client that does not read"
+    );
 }

@@ -21,6 +21,13 @@ use super::system::{Acceptor, Arrival};
 /// Connections the kernel completes and keeps for us before it turns others away.
 const BACKLOG: i32 = 4096;
 
+/// Bytes of an answer that the kernel takes for a client beyond what is on its way there. Without
+/// this a client that reads slowly, or not at all, costs up to 4 MiB of kernel memory
+/// (`tcp_wmem`), and a thousand of them all that sockets may have. What is in flight is not
+/// counted, so the far end of a long line is not slowed down; six blocks are enough to keep a
+/// near one busy.
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
 /// A listening socket that another process made, for this one to take clients from.
 #[derive(Debug)]
 pub struct Inherited {
@@ -104,6 +111,7 @@ pub(crate) fn adopt(
         // The flag belongs to the socket, not to our descriptor of it: whoever shares it with us
         // must not wait in its accepts either, and no version of this program does.
         socket.set_nonblocking(true)?;
+        SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
         given.push(Bound { socket, kept });
     }
     let lacking = workers.saturating_sub(given.len());
@@ -158,8 +166,9 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // A descriptor the accepted sockets inherit this from: no answer waits for an ACK.
+    // A descriptor the accepted sockets inherit these from: no answer waits for an ACK.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     Ok(socket)
 }
 
