@@ -114,6 +114,47 @@ fn descriptors_run_out_and_come_back() {
     assert_eq!(gateway.stats()["workers"][0]["panics_total"], 0);
 }
 
+#[test]
+fn a_request_that_finds_no_descriptor_for_its_provider_is_told_to_come_back() {
+    // Clients that may be in, by a number of the file's own: then nothing is kept for the
+    // connections to a provider that all of them might need at once.
+    const CLIENTS: usize = 24;
+    let gate = Gate::default();
+    let provider = provider(&gate);
+    let site = Site::with_acme(&provider.url())
+        .set("server", "workers", "1")
+        .set("limits", "connections", &CLIENTS.to_string());
+    let gateway = start_with(64, &site);
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| gateway.client()).collect();
+    for client in &mut clients {
+        client.send(chat(json!({ "stream": true })).bytes());
+    }
+    let (mut begun, mut told) = (Vec::new(), 0);
+    for mut client in clients {
+        let head = client.head();
+        if head.status == 200 {
+            begun.push((client, head));
+            continue;
+        }
+        assert_eq!((head.status, head.field("retry-after")), (503, Some("1")));
+        told += 1;
+    }
+    assert!(!begun.is_empty(), "nobody was served");
+    assert!(told > 0, "there were descriptors for all");
+    let stats = gateway.stats();
+    let refused = &stats["refusals"]["gateway_overloaded"];
+    assert!(refused.as_u64() > Some(0), "{}", stats["refusals"]);
+    // It is not the provider's fault, and nothing is held against it.
+    assert_eq!(stats["upstreams"][0]["failures_total"], 0, "{stats}");
+    assert_eq!(stats["upstreams"][0]["state"], "healthy");
+
+    gate.open();
+    for (mut client, head) in begun {
+        assert_eq!(client.events(&head).last().as_deref(), Some("data: [DONE]"));
+    }
+    assert_eq!(gateway.bucket_at_rest(ACME, "requests").held, 0);
+}
+
 /// Puts a bound on memory in force that this much percent of is in use.
 fn fill(gateway: &Gateway, site: &Site, percent: u64, expected: &str) {
     eventually(&format!("pressure {expected}"), || {

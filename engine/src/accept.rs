@@ -10,7 +10,6 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -21,7 +20,7 @@ use crate::connection::{self, Crowded};
 use crate::greeting::{self, Newcomer};
 use crate::net::listener::Spare;
 use crate::net::task::either;
-use crate::net::{Arrival, Listener, Mailbox, Stream, sleep};
+use crate::net::{Arrival, Listener, Mailbox, Stream, is_exhaustion, sleep};
 use crate::pressure::Pressure;
 use crate::spread;
 use crate::worker::Worker;
@@ -334,15 +333,6 @@ fn turn_away_by_spare(worker: &Rc<Worker>, listener: &Listener) {
         // Another worker was quicker; it has its own spare to hold back.
         _ => *doorway.spare.borrow_mut() = Spare::hold(),
     }
-}
-
-/// Whether an accept failed for want of descriptors or memory, so that trying again at once
-/// would only spin. Anything else concerned one client that is gone already.
-fn is_exhaustion(fault: &io::Error) -> bool {
-    matches!(
-        fault.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
 }
 
 /// One acceptor, counted for as long as it may still take somebody.

@@ -124,7 +124,7 @@ pub(crate) enum RefusalKind {
     UpstreamTimedOut,
     UpstreamFailed,
     UpstreamUnavailable,
-    MemoryShort,
+    Overloaded,
     UpstreamBusy,
     Draining,
     LedgerUnavailable,
@@ -159,7 +159,7 @@ impl RefusalKind {
         Self::UpstreamTimedOut,
         Self::UpstreamFailed,
         Self::UpstreamUnavailable,
-        Self::MemoryShort,
+        Self::Overloaded,
         Self::UpstreamBusy,
         Self::Draining,
         Self::LedgerUnavailable,
@@ -199,7 +199,7 @@ impl RefusalKind {
             Self::UpstreamTimedOut => "upstream_timeout",
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamUnavailable => "upstream_unavailable",
-            Self::MemoryShort => "gateway_overloaded",
+            Self::Overloaded => "gateway_overloaded",
             Self::UpstreamBusy => "upstream_busy",
             Self::Draining => "gateway_stopping",
             Self::LedgerUnavailable => "quota_unavailable",
@@ -225,7 +225,7 @@ impl RefusalKind {
             | Self::UpstreamTimedOut
             | Self::UpstreamFailed
             | Self::UpstreamUnavailable
-            | Self::MemoryShort
+            | Self::Overloaded
             | Self::UpstreamBusy
             | Self::Draining
             | Self::LedgerUnavailable => "server_error",
@@ -247,7 +247,7 @@ impl Refusal {
             Self::KeyMissing | Self::KeyUnknown => RefusalKind::InvalidKey,
             Self::KeyDisabled => RefusalKind::KeyDisabled,
             Self::TenantSuspended => RefusalKind::TenantSuspended,
-            Self::MemoryShort => RefusalKind::MemoryShort,
+            Self::MemoryShort => RefusalKind::Overloaded,
             Self::AddressDenied => RefusalKind::AddressDenied,
             Self::RouteUnknown => RefusalKind::RouteUnknown,
             Self::MethodNotAllowed { .. } => RefusalKind::MethodNotAllowed,
@@ -278,7 +278,7 @@ impl Refusal {
                 | RefusalKind::QuotaInsufficient => live.config.errors.exhausted_status,
                 RefusalKind::UpstreamUnreachable | RefusalKind::UpstreamFailed => 502,
                 RefusalKind::UpstreamUnavailable
-                | RefusalKind::MemoryShort
+                | RefusalKind::Overloaded
                 | RefusalKind::UpstreamBusy
                 | RefusalKind::LedgerUnavailable
                 | RefusalKind::Draining => 503,
@@ -314,7 +314,7 @@ impl Refusal {
                 RefusalKind::UpstreamUnavailable
                 | RefusalKind::UpstreamBusy
                 | RefusalKind::LedgerUnavailable
-                | RefusalKind::MemoryShort,
+                | RefusalKind::Overloaded,
             ) => Some(1),
             _ => None,
         }
@@ -383,6 +383,7 @@ const fn upstream_kind(failure: &AttemptFailure) -> RefusalKind {
     match (failure.stage, failure.cause) {
         (_, Cause::Declined | Cause::Open) => RefusalKind::UpstreamUnavailable,
         (_, Cause::Full) => RefusalKind::UpstreamBusy,
+        (_, Cause::Exhausted) => RefusalKind::Overloaded,
         (_, Cause::Stopped) => RefusalKind::Draining,
         (_, Cause::TimedOut) => RefusalKind::UpstreamTimedOut,
         (Stage::Connect, _) => RefusalKind::UpstreamUnreachable,

@@ -56,7 +56,10 @@ impl Outcome {
     /// What a failure says.
     pub(super) const fn of(failure: &AttemptFailure) -> Self {
         match (failure.stage, failure.cause) {
-            (_, Cause::ClientGone | Cause::Stopped | Cause::Full | Cause::Open) => Self::Unheld,
+            (
+                _,
+                Cause::ClientGone | Cause::Stopped | Cause::Full | Cause::Open | Cause::Exhausted,
+            ) => Self::Unheld,
             (_, Cause::Declined) => Self::Failed(Signal::Declined),
             (Stage::Connect, _) => Self::Failed(Signal::Connect),
             // A kept connection that was dead says nothing of who is there now.
@@ -255,7 +258,13 @@ mod tests {
 
     #[test]
     fn what_the_client_or_we_did_is_not_held_against_anyone() {
-        for cause in [Cause::ClientGone, Cause::Stopped, Cause::Full, Cause::Open] {
+        for cause in [
+            Cause::ClientGone,
+            Cause::Stopped,
+            Cause::Full,
+            Cause::Open,
+            Cause::Exhausted,
+        ] {
             check(Stage::AwaitHead, cause, (false, 9), Outcome::Unheld);
             check(Stage::Connect, cause, (false, 0), Outcome::Unheld);
         }

@@ -196,6 +196,7 @@ const fn upstream_sentence(failure: &AttemptFailure) -> &'static str {
         (_, Cause::Declined) => "No provider takes the request at this time.",
         (_, Cause::Open) => "The provider keeps failing and is left alone for a moment.",
         (_, Cause::Full) => "As many requests as may be are with the provider already.",
+        (_, Cause::Exhausted) => "The gateway has no connection left. Try again shortly.",
         (_, Cause::Stopped) => "The gateway is stopping and could not finish the request.",
         (Stage::Connect, Cause::TimedOut) => "The provider could not be reached in time.",
         (_, Cause::TimedOut) => "The provider did not answer in time.",

@@ -43,3 +43,12 @@ pub(crate) use stream::{Reader, Stream, Unshaken, Writer};
 pub(crate) use system::simulated;
 pub(crate) use system::{Arrival, Instant, entropy, poll_now, unix_now_ms};
 pub(crate) use task::{both, sleep, spawn};
+
+/// Whether a socket could not be had for want of descriptors or memory, so that trying again at
+/// once would only spin. Anything else concerns one peer alone.
+pub(crate) fn is_exhaustion(fault: &std::io::Error) -> bool {
+    matches!(
+        fault.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}

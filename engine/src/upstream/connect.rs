@@ -13,7 +13,7 @@ use super::proxy::ProxyFault;
 use super::queue::Patient;
 use super::slots;
 use crate::net::stream::{self, Broken};
-use crate::net::{Instant, Stream, Unshaken};
+use crate::net::{Instant, Stream, Unshaken, is_exhaustion};
 use crate::tls::session::Session;
 use crate::worker::Worker;
 
@@ -43,14 +43,22 @@ async fn reach(
         // Boxed: a timer takes a kilobyte, which every exchange would carry for what is rare.
         None => Box::pin(stream::connect(address, limit, &worker.deadlines)).await,
     };
-    origin.note(address, connected.is_ok(), worker.clock_ms());
     let mut stream = connected.map_err(|fault| {
+        if is_exhaustion(&fault) {
+            // Nothing is held against the upstream. Idle ways to others make room for whoever
+            // comes next.
+            worker.pools.close_all();
+            tracing::debug!(origin = %origin.name, %fault, "no descriptor for an upstream");
+            return Failed::Everywhere(Cause::Exhausted);
+        }
+        origin.note(address, false, worker.clock_ms());
         tracing::debug!(origin = %origin.name, %address, %fault, "connect failed");
         Failed::Here(match fault.kind() {
             io::ErrorKind::TimedOut => Cause::TimedOut,
             _ => Cause::Unreachable,
         })
     })?;
+    origin.note(address, true, worker.clock_ms());
     let acknowledged = stream.acknowledged().unwrap_or(0);
     let left = || limit.saturating_sub(begun.elapsed());
     if let Some(proxy) = &origin.proxy {

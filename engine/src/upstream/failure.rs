@@ -62,11 +62,13 @@ pub enum Cause {
     Open,
     /// The provider answered that it would not do it: no key, no money, too much at once.
     Declined,
+    /// There was no descriptor or memory left for a connection: ours to lack, not the provider's.
+    Exhausted,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoAddress,
         Self::Unreachable,
         Self::TimedOut,
@@ -81,6 +83,7 @@ impl Cause {
         Self::Full,
         Self::Open,
         Self::Declined,
+        Self::Exhausted,
     ];
 
     /// The word in statistics and logs.
@@ -100,6 +103,7 @@ impl Cause {
             Self::Full => "full",
             Self::Open => "open",
             Self::Declined => "declined",
+            Self::Exhausted => "exhausted",
         }
     }
 }

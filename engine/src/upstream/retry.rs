@@ -24,7 +24,8 @@ const _: () = assert!(
 /// connection died before it was answered.
 pub(crate) fn may_retry(failure: &AttemptFailure, idempotent: bool) -> bool {
     match (failure.stage, failure.cause) {
-        (_, Cause::ClientGone | Cause::Stopped) => false,
+        // What one attempt lacked here, the next would lack too.
+        (_, Cause::ClientGone | Cause::Stopped | Cause::Exhausted) => false,
         (Stage::Connect, _) => true,
         (Stage::AwaitHead, Cause::Declined) => true,
         // The segment that closes in order acknowledges what came before it, so a provider that
@@ -68,6 +69,11 @@ mod tests {
         check(Stage::Connect, Cause::Unreachable, false, 0, [true, true]);
         check(Stage::Connect, Cause::TimedOut, false, 0, [true, true]);
         check(Stage::Connect, Cause::NoAddress, false, 0, [true, true]);
+    }
+
+    #[test]
+    fn what_we_lack_ourselves_no_other_provider_makes_good() {
+        check(Stage::Connect, Cause::Exhausted, false, 0, [false, false]);
     }
 
     #[test]
