@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::Bench;
 use super::house::Edition;
+use super::report::mebibytes;
 use crate::support::expect::eventually;
 
 /// Every so many reloads the file is a broken one.
@@ -23,7 +24,7 @@ pub(crate) async fn reload(bench: &mut Bench) {
     bench.traffic.take();
     let mut expected = bench.house.gateway.snapshot_version();
     let (mut broken, mut refused) = (0, 0);
-    let mut edition = Edition::First;
+    let (mut edition, mut halfway_kib) = (Edition::First, 0);
     for number in 1..=bench.plan.reloads {
         let gateway = &bench.house.gateway;
         if number % BROKEN_EVERY == 0 {
@@ -47,15 +48,21 @@ pub(crate) async fn reload(bench: &mut Bench) {
             (bench.house.gateway.snapshot_version() >= expected).then_some(())
         });
         sleep(GAP).await;
+        if number == bench.plan.reloads / 2 {
+            halfway_kib = bench.house.standing().memory_kib;
+        }
     }
     bench.house.write(Edition::First);
+    let end_kib = bench.house.standing().memory_kib;
     let version = bench.house.gateway.snapshot_version();
     let tally = bench.traffic.take();
     bench.row("reloads", tally, twice);
     let count = bench.plan.reloads;
     bench.report.fact(format!(
         "{count} reloads by SIGHUP and by POST in turn, {broken} of a broken file, which changed \
-         nothing"
+         nothing; {:.1} MiB halfway, {:.1} at the end",
+        mebibytes(halfway_kib),
+        mebibytes(end_kib),
     ));
     bench
         .report

@@ -117,9 +117,9 @@ async fn round(bench: &Bench) -> Result<Round, String> {
     beside.merge(bench.traffic.during(slice).await);
     let crowded = bench.house.standing();
     let (_, connections, _) = going_on(&bench.house.gateway.stats());
-    let wanted = (bench.plan.idle + bench.plan.slow) as u64;
     // Of the slow ones, some are between two connections.
-    if connections < wanted - wanted / 100 {
+    let wanted = (bench.plan.idle + bench.plan.slow * 3 / 4) as u64;
+    if connections < wanted {
         return Err(format!(
             "only {connections} of {wanted} connections were open"
         ));
@@ -220,7 +220,7 @@ async fn drip(talk: &mut Talk, id: u64) {
 
 async fn sip(talk: &mut Talk, id: u64) {
     let mut sip = vec![0; SIP.0];
-    if talk.send(&get(OTHERS, "/well/big", id)).await.is_err() {
+    if talk.send(&get(OTHERS, "/large", id)).await.is_err() {
         return;
     }
     while let Ok(1..) = talk.stream.read(&mut sip).await {

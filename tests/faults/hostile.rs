@@ -8,20 +8,22 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Bench;
 use super::house::{CLIENT_DEADLINE, OTHERS, going_on};
-use super::provider::BIG_BYTES;
+use super::provider::LARGE_BYTES;
 use super::talk::{PATIENCE, Talk, Told};
 use super::traffic::{KEPT, completion, get, next_id};
-use crate::support::expect::eventually;
 
 /// Events of a stream that nobody waits for: twenty seconds of them.
 const LONG: usize = 1_000;
 
 /// What a client that does not read takes all the same, in the smallest buffer there is.
 pub(crate) const SMALLEST_BYTES: u32 = 4 << 10;
+
+/// Between two looks at whether they are gone.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How a client misbehaves.
 #[derive(Clone, Copy, Debug)]
@@ -34,20 +36,18 @@ enum Manner {
     Drips,
     /// Sends its head a byte at a time, and would take a minute.
     DripsTooSlowly,
-    /// Does not read a large answer.
-    NeverReads,
 }
 
-const MANNERS: [(Manner, &str, &str); 5] = [
+const MANNERS: [(Manner, &str, &str); 4] = [
     (
         Manner::LeavesAsking,
         "reset within the request's body",
-        "nobody read it",
+        "read by nobody",
     ),
     (
         Manner::LeavesListening,
         "reset within a stream",
-        "the provider was told",
+        "ended at the provider",
     ),
     (Manner::Drips, "request a byte at a time", "answered"),
     (
@@ -55,7 +55,6 @@ const MANNERS: [(Manner, &str, &str); 5] = [
         "head slower than timeouts.head",
         "408",
     ),
-    (Manner::NeverReads, "16 MiB never read", "cut"),
 ];
 
 pub(crate) async fn play(bench: &mut Bench) {
@@ -63,6 +62,7 @@ pub(crate) async fn play(bench: &mut Bench) {
     let unwanted = bench.providers.book.unwanted();
     let (gateway, count) = (bench.house.address, bench.plan.hostile);
     bench.traffic.take();
+    let deaf = ask_and_not_read(gateway, count).await;
     let mut clients = JoinSet::new();
     for (place, (manner, ..)) in MANNERS.into_iter().enumerate() {
         for _ in 0..count {
@@ -81,7 +81,7 @@ pub(crate) async fn play(bench: &mut Bench) {
             failed[Manner::LeavesAsking as usize].push("a provider read half a request".to_owned());
         }
     }
-    gone(bench, unwanted + 2 * count as u64);
+    let gone = gone(bench, unwanted + 2 * count as u64).await;
     let tally = bench.traffic.take();
     bench.row("hostile clients", tally, twice);
     for ((_, does, expected), failed) in MANNERS.iter().zip(failed) {
@@ -93,22 +93,42 @@ pub(crate) async fn play(bench: &mut Bench) {
             format!("{does}: {} not {expected}: {}", failed.len(), failed[0])
         });
     }
+    let whole = read_at_last(deaf).await;
+    let (does, cut) = ("16 MiB never read", count - whole);
+    bench
+        .report
+        .fact(format!("{does:<32} {count:>5} clients: cut x {cut}"));
+    bench.report.expect(whole == 0, || {
+        format!("{whole} answers waited for clients without end")
+    });
+    bench
+        .report
+        .expect(gone.is_ok(), || gone.err().unwrap_or_default());
 }
 
-/// Nobody but normal traffic has a connection any more, and the providers have learnt of
-/// everyone who left or did not read.
-fn gone(bench: &Bench, unwanted: u64) {
-    eventually("hostile clients to be gone", || {
+/// Waits until nobody but normal traffic has a connection any more, and the providers have
+/// learnt of everyone who left or did not read; else what is left.
+async fn gone(bench: &Bench, unwanted: u64) -> Result<(), String> {
+    let until = Instant::now() + PATIENCE;
+    loop {
         let (_, connections, _) = going_on(&bench.house.gateway.stats());
         let told = bench.providers.book.unwanted();
-        (connections <= KEPT && told == unwanted).then_some(())
-    });
+        if connections <= KEPT && told >= unwanted {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            return Err(format!(
+                "{connections} connections where normal traffic has {KEPT}; of {unwanted} answers \
+                 that nobody wanted any more, providers were told of {told}"
+            ));
+        }
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 /// One client, from its beginning to its end; else what was not as it should be.
 async fn come(manner: Manner, gateway: SocketAddr, id: u64) -> Result<(), String> {
     let told = match manner {
-        Manner::NeverReads => return never_read(gateway, id).await,
         Manner::LeavesAsking => {
             let mut talk = connected(gateway).await?;
             let request = completion(OTHERS, "well", id, 0);
@@ -168,19 +188,30 @@ pub(crate) async fn drip_until_answered(talk: &mut Talk, request: &[u8]) -> Told
     Told::Late
 }
 
-/// Asks for more than there is room for, and reads only when the gateway has given up.
-async fn never_read(gateway: SocketAddr, id: u64) -> Result<(), String> {
-    let talk = Talk::from(Ipv4Addr::LOCALHOST, gateway, SMALLEST_BYTES).await;
-    let mut talk = talk.map_err(said)?;
-    let request = get(OTHERS, "/well/big", id);
-    talk.send(&request).await.map_err(said)?;
-    sleep(CLIENT_DEADLINE + CLIENT_DEADLINE / 2).await;
-    let (mut read, mut piece) = (0, vec![0; 64 << 10]);
-    while let Ok(Ok(more @ 1..)) = timeout(PATIENCE, talk.stream.read(&mut piece)).await {
-        read += more;
+/// Clients that ask for more than there is room for on the way, and do not read.
+async fn ask_and_not_read(gateway: SocketAddr, count: usize) -> Vec<Talk> {
+    let mut deaf = Vec::new();
+    for _ in 0..count {
+        let talk = Talk::from(Ipv4Addr::LOCALHOST, gateway, SMALLEST_BYTES).await;
+        let mut talk = talk.expect("the gateway listens");
+        let request = get(OTHERS, "/large", next_id());
+        talk.send(&request)
+            .await
+            .expect("it has just been accepted");
+        deaf.push(talk);
     }
-    match read < BIG_BYTES {
-        true => Ok(()),
-        false => Err("it got everything".to_owned()),
+    deaf
+}
+
+/// Has them read what there is, long after the gateway should have given up; how many got all.
+async fn read_at_last(deaf: Vec<Talk>) -> usize {
+    let (mut whole, mut piece) = (0, vec![0; 64 << 10]);
+    for mut talk in deaf {
+        let mut read = 0;
+        while let Ok(Ok(more @ 1..)) = timeout(PATIENCE, talk.stream.read(&mut piece)).await {
+            read += more;
+        }
+        whole += usize::from(read >= LARGE_BYTES);
     }
+    whole
 }

@@ -135,7 +135,8 @@ pub(crate) fn site(providers: &Providers) -> Site {
         .provider("well", &url(providers.well))
         .provider("spare", &url(providers.spare))
         .model("well", "well")
-        .raw(&service("well", &[providers.well]));
+        .raw(&service("well", &[providers.well]))
+        .raw(&service("large", &[providers.large]));
     for &(fault, address) in &providers.sick {
         let name = fault.name();
         let targets = format!(

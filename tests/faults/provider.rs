@@ -1,8 +1,9 @@
-//! The providers of this bench: one that is well, one beside the sick, and the sick.
+//! The providers of this bench: one that is well, one whose answers are large, and the sick.
 //!
-//! They share one thread, and one book of every request they have read, by its id: what was
-//! done for whom is known here, whatever the gateway says. They decide nothing about what is
-//! right.
+//! They share one book of every request they have read, by its id: what was done for whom is
+//! known here, whatever the gateway says. Whoever may keep others waiting has a thread of its
+//! own, so that the slowness of one provider is not measured at another. They decide nothing
+//! about what is right.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,7 +23,11 @@ use super::fault::{Fault, Reads};
 use super::talk::Talk;
 
 /// An answer that no pair of sockets has room for: four times the most that Linux lets one send.
-pub(crate) const BIG_BYTES: usize = 16 << 20;
+pub(crate) const LARGE_BYTES: usize = 16 << 20;
+
+/// What the system takes of it at a time: less than it likes to, so that thousands who do not
+/// read keep the machine busy with waiting and not with copying.
+const LARGE_SEND_BYTES: usize = 32 << 10;
 
 /// Between two events of a stream.
 const EVENT_GAP: Duration = Duration::from_millis(20);
@@ -78,6 +83,8 @@ impl Book {
 pub(crate) struct Providers {
     /// Whom normal traffic is for.
     pub(crate) well: SocketAddr,
+    /// Whose answers are large.
+    pub(crate) large: SocketAddr,
     /// The well member of the sick pools.
     pub(crate) spare: SocketAddr,
     /// The sick, in the order of [`Fault::ALL`].
@@ -88,41 +95,38 @@ pub(crate) struct Providers {
     _refusing: Socket,
 }
 
+/// A socket that listens, and what whoever is behind it does wrong.
+type Door = (Option<Fault>, Socket);
+
 impl Providers {
     /// Starts them.
     pub(crate) fn start() -> io::Result<Self> {
-        let refusing = bound()?;
-        let mut manners = vec![None, None];
-        manners.extend(Fault::ALL.map(Some));
-        let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
-        for manner in manners {
-            if manner == Some(Fault::Refuse) {
-                addresses.push(refusing.local_addr()?);
+        let (well, large, spare, refusing) = (bound()?, bound()?, bound()?, bound()?);
+        large.set_send_buffer_size(LARGE_SEND_BYTES)?;
+        let address = |socket: &Socket| {
+            let address = socket.local_addr()?.as_socket();
+            address.ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))
+        };
+        let addresses = [address(&well)?, address(&large)?, address(&spare)?];
+        let (mut sick, mut doors) = (Vec::new(), vec![(None, spare)]);
+        for fault in Fault::ALL {
+            if fault == Fault::Refuse {
+                sick.push((fault, address(&refusing)?));
                 continue;
             }
             let socket = bound()?;
-            socket.listen(BACKLOG)?;
-            socket.set_nonblocking(true)?;
-            addresses.push(socket.local_addr()?);
-            listeners.push((manner, TcpListener::from(socket)));
+            sick.push((fault, address(&socket)?));
+            doors.push((Some(fault), socket));
         }
-        let address = |at: usize| {
-            addresses[at]
-                .as_socket()
-                .expect("it is bound to an IPv4 one")
-        };
         let book = Arc::<Book>::default();
-        let of_thread = Arc::clone(&book);
-        thread::Builder::new()
-            .name("providers".to_owned())
-            .spawn(move || attend(listeners, &of_thread))?;
+        for doors in [vec![(None, well)], vec![(None, large)], doors] {
+            open(doors, &book)?;
+        }
         Ok(Self {
-            well: address(0),
-            spare: address(1),
-            sick: (2..)
-                .zip(Fault::ALL)
-                .map(|(at, fault)| (fault, address(at)))
-                .collect(),
+            well: addresses[0],
+            large: addresses[1],
+            spare: addresses[2],
+            sick,
             book,
             _refusing: refusing,
         })
@@ -133,6 +137,21 @@ fn bound() -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     Ok(socket)
+}
+
+/// Answers behind these doors, on a thread of its own.
+fn open(doors: Vec<Door>, book: &Arc<Book>) -> io::Result<()> {
+    let mut listeners = Vec::new();
+    for (manner, socket) in doors {
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        listeners.push((manner, TcpListener::from(socket)));
+    }
+    let book = Arc::clone(book);
+    thread::Builder::new()
+        .name("provider".to_owned())
+        .spawn(move || attend(listeners, &book))
+        .map(drop)
 }
 
 fn attend(listeners: Vec<(Option<Fault>, TcpListener)>, book: &Arc<Book>) {
@@ -159,7 +178,7 @@ struct Call {
     id: u64,
     /// Events of a stream; none for an answer at once.
     events: Option<usize>,
-    big: bool,
+    is_large: bool,
 }
 
 impl Call {
@@ -177,7 +196,7 @@ impl Call {
         Ok(Self {
             id: id.ok_or(io::ErrorKind::InvalidData)?,
             events: events.and_then(|events| usize::try_from(events).ok()),
-            big: head.first.contains("/big/"),
+            is_large: head.first.contains("/large/"),
         })
     }
 
@@ -224,11 +243,11 @@ async fn converse(stream: TcpStream, manner: Option<Fault>, book: Arc<Book>) {
 
 /// Answers as somebody does who is well.
 async fn answer(talk: &mut Talk, call: &Call) -> io::Result<()> {
-    if call.big {
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {BIG_BYTES}\r\n\r\n");
+    if call.is_large {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE_BYTES}\r\n\r\n");
         talk.send(head.as_bytes()).await?;
         let piece = [b'.'; 16 << 10];
-        for _ in 0..BIG_BYTES / piece.len() {
+        for _ in 0..LARGE_BYTES / piece.len() {
             talk.send(&piece).await?;
         }
         return Ok(());

@@ -37,9 +37,6 @@ pub(crate) const KEPT: u64 = (ASKERS + STREAMERS) as u64;
 /// Events of each stream.
 const EVENTS: usize = 5;
 
-/// Between two looks of a connection that is to pause.
-const PAUSE_LOOK: Duration = Duration::from_millis(1);
-
 /// What was seen of some requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
@@ -190,7 +187,6 @@ fn drive(shared: &Arc<Shared>) {
 
 async fn ask_steadily(shared: Arc<Shared>, number: u32) {
     let mut kept = None;
-    // Each begins at another moment, so that they do not come in bursts.
     let mut due = Instant::now() + PACE * number / ASKERS;
     loop {
         let on_time = Instant::now() <= due;
@@ -206,10 +202,9 @@ async fn ask_steadily(shared: Arc<Shared>, number: u32) {
             };
             let told = ask_on(&mut kept, shared.gateway, &request, id).await;
             shared.end(told, Some(from.elapsed()));
-            due += PACE;
-        } else {
-            due = Instant::now() + PAUSE_LOOK;
         }
+        // Also after a pause each keeps its own moment, so that they never come in bursts.
+        due += PACE;
     }
 }
 
@@ -222,7 +217,7 @@ async fn stream_steadily(shared: Arc<Shared>) {
             let told = ask_on(&mut kept, shared.gateway, &request, id).await;
             shared.end(told, None);
         } else {
-            sleep(PAUSE_LOOK).await;
+            sleep(PACE).await;
         }
     }
 }
