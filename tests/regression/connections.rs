@@ -397,20 +397,20 @@ fn a_client_that_leaves_between_two_targets_ends_nobody_elses_connection() {
     }
 }
 
-/// Bytes that the kernel holds for the other end of this connection and has not delivered.
-fn undelivered_bytes(from: SocketAddr, to: SocketAddr) -> u64 {
+/// Bytes that the kernel holds for the other end of this connection and has not delivered; none
+/// where it knows of no such connection.
+fn undelivered_bytes(from: SocketAddr, to: SocketAddr) -> Option<u64> {
     let port = |address: SocketAddr| format!("0100007F:{:04X}", address.port());
     let ends = format!(" {} {} ", port(from), port(to));
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    let line = table.lines().find(|line| line.contains(&ends)).unwrap();
-    let sending = line.split_whitespace().nth(4).unwrap();
-    u64::from_str_radix(sending.split(':').next().unwrap(), 16).unwrap()
+    let line = table.lines().find(|line| line.contains(&ends))?;
+    let sending = line.split_whitespace().nth(4)?.split(':').next()?;
+    u64::from_str_radix(sending, 16).ok()
 }
 
-#[test]
-fn an_answer_that_nobody_takes_waits_with_its_provider_and_not_in_the_kernel() {
-    // Twice what may wait unsent: a write that was begun below the bound is taken whole.
-    const UNDELIVERED_BYTES_MAX: u64 = 256 * 1024;
+/// A provider whose answers have no end, and that says when the gateway takes no more for a
+/// while.
+fn endless() -> (Provider, mpsc::Receiver<()>) {
     let (stalled, has_stalled) = mpsc::channel();
     let provider = Provider::start(move |mut peer| {
         if peer.call().is_none() {
@@ -424,15 +424,44 @@ fn an_answer_that_nobody_takes_waits_with_its_provider_and_not_in_the_kernel() {
         let _ = stalled.send(());
         peer.await_hang_up();
     });
-    let gateway = Gateway::start(&Site::new().open_service("files", "/files", &provider.url()));
+    (provider, has_stalled)
+}
+
+/// A client that asks for such an answer, and does not read it; and the two ends.
+fn ask_without_end(gateway: &Gateway) -> (TcpStream, (SocketAddr, SocketAddr)) {
     let address: SocketAddr = gateway.url["http://".len()..].parse().unwrap();
     let mut client = TcpStream::connect(address).unwrap();
     let request = Request::get("/files/without-end").bytes();
     client.write_all(&request).unwrap();
+    let ends = (address, client.local_addr().unwrap());
+    (client, ends)
+}
+
+#[test]
+fn an_answer_that_nobody_takes_waits_with_its_provider_and_not_in_the_kernel() {
+    // Twice what may wait unsent: a write that was begun below the bound is taken whole.
+    const UNDELIVERED_BYTES_MAX: u64 = 256 * 1024;
+    let (provider, has_stalled) = endless();
+    let gateway = Gateway::start(&Site::new().open_service("files", "/files", &provider.url()));
+    let (_client, (from, to)) = ask_without_end(&gateway);
     has_stalled.recv_timeout(PATIENCE).unwrap();
-    let undelivered = undelivered_bytes(address, client.local_addr().unwrap());
+    let undelivered = undelivered_bytes(from, to).expect("the connection is open");
     assert!(
         undelivered <= UNDELIVERED_BYTES_MAX,
         "{undelivered} bytes are kept for a client that does not read"
     );
+}
+
+#[test]
+fn whoever_does_not_read_in_time_leaves_nothing_with_the_kernel() {
+    let (provider, _) = endless();
+    let site = Site::new()
+        .open_service("files", "/files", &provider.url())
+        .set("timeouts", "write", "\"300ms\"");
+    let gateway = Gateway::start(&site);
+    let (_client, (from, to)) = ask_without_end(&gateway);
+    provider.await_calls(1);
+    eventually("the connection to be forgotten", || {
+        undelivered_bytes(from, to).is_none().then_some(())
+    });
 }

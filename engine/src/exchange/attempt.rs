@@ -350,7 +350,7 @@ pub(super) async fn await_head(down: &mut Downlink<'_>) -> Result<(), Cause> {
                 let whole = 0..outlet.outbox.len();
                 down.client
                     .watch()
-                    .arm(down.live.config.timeouts.write, Action::CloseBoth);
+                    .arm(down.live.config.timeouts.write, Action::Reset);
                 // A client that is gone is found out by whoever sends the answer.
                 let _ = down.client.write(&mut outlet.outbox, whole).await;
                 down.client.watch().disarm();

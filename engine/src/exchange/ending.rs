@@ -105,7 +105,7 @@ impl Downlink<'_> {
         }
         self.client
             .watch()
-            .arm(self.live.config.timeouts.write, Action::CloseBoth);
+            .arm(self.live.config.timeouts.write, Action::Reset);
         let whole = 0..outbox.len();
         // A client that is gone too does not need to be told.
         let _ = self.client.write(outbox, whole).await;

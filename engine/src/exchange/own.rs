@@ -231,7 +231,7 @@ async fn send(exchange: &mut Exchange<'_>, status: u16, body: &[u8]) -> After {
     let writer = &mut exchange.client.writer;
     writer
         .watch()
-        .arm(exchange.live.config.timeouts.write, Action::CloseBoth);
+        .arm(exchange.live.config.timeouts.write, Action::Reset);
     let whole = 0..outbox.len();
     let sent = writer.write(outbox, whole).await;
     writer.watch().disarm();

@@ -409,7 +409,7 @@ pub(crate) async fn answer(exchange: &mut Exchange<'_>, refusal: Refusal) -> Aft
     let writer = &mut exchange.client.writer;
     writer
         .watch()
-        .arm(live.config.timeouts.write, Action::CloseBoth);
+        .arm(live.config.timeouts.write, Action::Reset);
     let whole = 0..outbox.len();
     let sent = writer.write(outbox, whole).await;
     writer.watch().disarm();

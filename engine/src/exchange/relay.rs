@@ -460,7 +460,7 @@ impl Downlink<'_> {
         }
         self.client
             .watch()
-            .arm(self.live.config.timeouts.write, Action::CloseBoth);
+            .arm(self.live.config.timeouts.write, Action::Reset);
         let sent = if outbox.is_empty() {
             self.client.write(block, framed).await
         } else if framed.len() <= COPY_BYTES_MAX {

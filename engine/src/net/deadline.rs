@@ -44,6 +44,10 @@ pub(crate) enum Action {
     CloseReading,
     /// Both directions end.
     CloseBoth,
+    /// Both directions end, and what the other side has not taken is thrown away. Closed in
+    /// order it would stay with the kernel for as long as that side acknowledges probes and
+    /// does not read, which can be for ever.
+    Reset,
     /// The pending read gives its buffer back; the connection lives on.
     Park,
 }
@@ -135,6 +139,9 @@ impl Watch {
         };
         // The descriptor is open as long as its `Stream` lives, and that releases the watch
         // before it lets go.
+        if action == Action::Reset {
+            system::reset_at_close(self.fd.get());
+        }
         system::shutdown(self.fd.get(), how);
     }
 

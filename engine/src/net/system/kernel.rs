@@ -191,6 +191,13 @@ pub(crate) fn shutdown(fd: RawFd, how: libc::c_int) {
     unsafe { libc::shutdown(fd, how) };
 }
 
+/// Has the close of a socket reset the connection, whatever is still to be delivered.
+pub(crate) fn reset_at_close(fd: RawFd) {
+    // SAFETY: the caller owns `fd`, which is open, and the borrow ends before this returns.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let _ = SockRef::from(&fd).set_linger(Some(Duration::ZERO));
+}
+
 /// Sends a few bytes without waiting; returns how many were taken, which a full socket buffer
 /// makes fewer or none.
 pub(crate) fn send_now(fd: RawFd, bytes: &[u8]) -> usize {

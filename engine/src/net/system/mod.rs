@@ -9,7 +9,7 @@
 //! | [`Socket`], [`connect`], [`Acceptor`] | a connection, ours to someone and someone's to us |
 //! | [`ReadHalf`], [`WriteHalf`] | its two directions; an operation owns its buffer until it completes |
 //! | [`Canceller`], [`CancelHandle`] | take a pending read back, with what it may have read |
-//! | [`shutdown`], [`send_now`], [`poll_now`], [`acknowledged`] | by descriptor, under whatever operation is pending |
+//! | [`shutdown`], [`reset_at_close`], [`send_now`], [`poll_now`], [`acknowledged`] | by descriptor, under whatever operation is pending |
 //! | [`spawn`], [`sleep`], [`within`] | tasks of this thread, and time for them |
 //! | [`Instant`], [`unix_now_ms`], [`entropy`] | clocks and chance |
 //! | [`Bell`] | wakes a worker from another thread |
@@ -28,6 +28,6 @@ use simulated as kernel;
 
 pub(crate) use kernel::{
     Acceptor, Arrival, Bell, CancelHandle, Canceller, Instant, Listening, ReadHalf, Socket,
-    WriteHalf, acknowledged, cancel_handle, connect, connect_local, entropy, poll_now, send_now,
-    shutdown, sleep, spawn, unix_now_ms, within,
+    WriteHalf, acknowledged, cancel_handle, connect, connect_local, entropy, poll_now,
+    reset_at_close, send_now, shutdown, sleep, spawn, unix_now_ms, within,
 };

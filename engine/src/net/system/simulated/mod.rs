@@ -20,7 +20,8 @@ pub(crate) use chance::Chance;
 pub(crate) use outside::{Heard, Wire};
 pub(crate) use sockets::{
     Acceptor, Arrival, CancelHandle, Canceller, ReadHalf, Socket, WriteHalf, acknowledged,
-    cancel_handle, connect, connect_local, poll_now, send_now, shutdown, sleep, within,
+    cancel_handle, connect, connect_local, poll_now, reset_at_close, send_now, shutdown, sleep,
+    within,
 };
 pub(crate) use wire::{Owner, Weather};
 pub(crate) use world::World;

@@ -311,6 +311,10 @@ pub(crate) fn shutdown(fd: RawFd, how: libc::c_int) {
     World::current().shut(fd, true, how == libc::SHUT_RDWR);
 }
 
+/// Has the close of a socket reset the connection. Here nothing outlives a close, so that there is
+/// nothing to throw away.
+pub(crate) const fn reset_at_close(_fd: RawFd) {}
+
 /// Sends a few bytes without waiting; returns how many were taken, which a full socket buffer
 /// makes fewer or none.
 pub(crate) fn send_now(fd: RawFd, bytes: &[u8]) -> usize {
