@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Bench;
-use super::hostile::{SMALLEST_BYTES, drip_until_answered};
+use super::hostile::drip_until_answered;
 use super::house::{OTHERS, Standing, going_on};
 use super::report::mebibytes;
 use super::talk::{Talk, Told};
@@ -35,8 +35,12 @@ const ARRIVING: usize = 128;
 /// Addresses of this machine that the crowd comes from, so that no port is wanted twice.
 const SOURCES: usize = 8;
 
-/// What a slow reader takes at a time, and how often.
-const SIP: (usize, Duration) = (512, Duration::from_secs(1));
+/// What a slow reader takes at a time, and how often: a whole answer would take it a quarter of
+/// an hour, and yet it is a client that reads, so that nobody cuts it.
+const SIP: (usize, Duration) = (16 << 10, Duration::from_secs(1));
+
+/// The receive buffer of a slow one: room for one sip.
+const SIP_BUFFER_BYTES: u32 = 16 << 10;
 
 /// After the crowd has come or gone, until what that cost is over: an idle connection gives its
 /// memory back after a second.
@@ -202,7 +206,7 @@ async fn wait_idle(gateway: SocketAddr, number: usize) -> Result<Talk, String> {
 async fn be_slow(gateway: SocketAddr, number: usize, cut: Arc<AtomicU64>) {
     loop {
         let id = next_id();
-        if let Ok(mut talk) = Talk::from(source(number), gateway, SMALLEST_BYTES).await {
+        if let Ok(mut talk) = Talk::from(source(number), gateway, SIP_BUFFER_BYTES).await {
             match number % 2 {
                 0 => drip(&mut talk, id).await,
                 _ => sip(&mut talk, id).await,

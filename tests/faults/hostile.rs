@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Bench;
-use super::house::{CLIENT_DEADLINE, OTHERS, going_on};
+use super::house::{HEAD_DEADLINE, OTHERS, going_on};
 use super::provider::LARGE_BYTES;
 use super::talk::{PATIENCE, Talk, Told};
 use super::traffic::{KEPT, completion, get, next_id};
@@ -20,7 +20,7 @@ use super::traffic::{KEPT, completion, get, next_id};
 const LONG: usize = 1_000;
 
 /// What a client that does not read takes all the same, in the smallest buffer there is.
-pub(crate) const SMALLEST_BYTES: u32 = 4 << 10;
+const SMALLEST_BYTES: u32 = 4 << 10;
 
 /// Between two looks at whether they are gone.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -177,7 +177,7 @@ fn said(fault: std::io::Error) -> String {
 
 /// Sends a byte from time to time, until there is an answer.
 pub(crate) async fn drip_until_answered(talk: &mut Talk, request: &[u8]) -> Told {
-    let gap = CLIENT_DEADLINE / 20;
+    let gap = HEAD_DEADLINE / 20;
     for byte in request {
         // What comes after the answer is nobody's business.
         let _ = talk.send(std::slice::from_ref(byte)).await;

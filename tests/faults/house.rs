@@ -18,8 +18,11 @@ use crate::support::{Gateway, Site};
 /// The key of everybody who is not normal traffic.
 pub(crate) const OTHERS: &str = "tr_others_0123456789abcdef";
 
-/// A client's head must be here within this, and what it does not take is written for no longer.
-pub(crate) const CLIENT_DEADLINE: Duration = Duration::from_secs(5);
+/// A client's head must be here within this.
+pub(crate) const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a client does not take is kept for it no longer than this.
+pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Limits nobody reaches: only that nothing stays held is asked.
 const LIMITS: &str = r#"limits = [
@@ -127,10 +130,10 @@ impl House {
 
 /// Everything that stands in the file whoever runs it.
 pub(crate) fn site(providers: &Providers) -> Site {
-    let deadline = format!("\"{}s\"", CLIENT_DEADLINE.as_secs());
+    let seconds = |span: Duration| format!("\"{}s\"", span.as_secs());
     let mut site = Site::new()
-        .set("timeouts", "head", &deadline)
-        .set("timeouts", "write", &deadline)
+        .set("timeouts", "head", &seconds(HEAD_DEADLINE))
+        .set("timeouts", "write", &seconds(WRITE_DEADLINE))
         .set("timeouts", "drain", "\"6s\"")
         .provider("well", &url(providers.well))
         .provider("spare", &url(providers.spare))
