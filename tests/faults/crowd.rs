@@ -13,21 +13,16 @@ use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::Bench;
 use super::hostile::drip_until_answered;
 use super::house::{OTHERS, Standing, going_on};
 use super::report::mebibytes;
 use super::talk::{Talk, Told};
 use super::traffic::{KEPT, Tally, get, next_id};
+use super::{Bench, GROWTH_KIB_MAX};
 use crate::support::expect::eventually;
 
 /// How much longer the slowest hundredth of normal answers may take beside the crowd.
 const RATIO_MAX: f64 = 2.0;
-
-/// Growth of memory at rest from the first crowd to the last that is no growth: what an
-/// allocator keeps differs from time to time, and a leak of a hundred bytes for each of the
-/// crowd would be five times this in a whole run.
-const GROWTH_KIB_MAX: u64 = 1_024;
 
 /// Connections that are being made at a time, so that the listeners' queues suffice.
 const ARRIVING: usize = 128;
@@ -83,6 +78,7 @@ pub(crate) async fn play(bench: &mut Bench) {
     let ratio = ratios[ratios.len() / 2];
     let crowded = rounds[0].crowded;
     let (first, last) = (rounds[0].left, rounds[rounds.len() - 1].left);
+    bench.quiet.memory_after_crowd_kib = Some(first.memory_kib);
     let cut: u64 = rounds.iter().map(|round| round.cut).sum();
     let (mut alone, mut beside) = (Tally::default(), Tally::default());
     for round in rounds {
@@ -93,8 +89,9 @@ pub(crate) async fn play(bench: &mut Bench) {
     bench.row("and beside the crowd)", beside, twice);
     let (idle, slow) = (bench.plan.idle, bench.plan.slow);
     bench.report.fact(format!(
-        "crowd of {idle} idle and {slow} slow: {:.1} MiB, {} descriptors; {cut} slow ones were cut \
-         and came again; at rest {:.1} MiB after the first, {:.1} after the last",
+        "crowd of {idle} idle and {slow} slow, {} times: {:.1} MiB, {} descriptors; {cut} slow heads \
+         were refused and came again; at rest {:.1} MiB after the first, {:.1} after the last",
+        bench.plan.rounds,
         mebibytes(crowded.memory_kib),
         crowded.descriptors,
         mebibytes(first.memory_kib),

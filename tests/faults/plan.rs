@@ -38,7 +38,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The numbers of the issue at hand; about five minutes.
+    /// Crowds as they come to a busy place; less than four minutes.
     const fn whole() -> Self {
         Self {
             json: false,
@@ -63,7 +63,7 @@ impl Plan {
             hostile: 40,
             idle: 1_000,
             slow: 200,
-            rounds: 1,
+            rounds: 2,
             slice: Duration::from_secs(2),
             reloads: 40,
             takeovers: 2,

@@ -100,6 +100,8 @@ struct Shared {
     paused: AtomicBool,
     /// Requests under way.
     busy: AtomicUsize,
+    /// Requests that were answered well since the beginning.
+    answered: AtomicU64,
 }
 
 /// A number that no other request of this bench has.
@@ -138,6 +140,7 @@ impl Traffic {
             tally: Mutex::default(),
             paused: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
+            answered: AtomicU64::new(0),
         });
         let of_thread = Arc::clone(&shared);
         thread::spawn(move || drive(&of_thread));
@@ -162,6 +165,11 @@ impl Traffic {
         eventually("normal traffic to pause", || {
             (self.0.busy.load(Ordering::SeqCst) == 0).then_some(())
         });
+    }
+
+    /// Requests that were answered well since the beginning.
+    pub(crate) fn answered(&self) -> u64 {
+        self.0.answered.load(Ordering::SeqCst)
     }
 
     /// Asks again.
@@ -262,6 +270,8 @@ impl Shared {
             tally.micros.push(micros);
         }
         drop(tally);
+        self.answered
+            .fetch_add(u64::from(told == Told::WELL), Ordering::SeqCst);
         self.busy.fetch_sub(1, Ordering::SeqCst);
     }
 }
