@@ -97,8 +97,8 @@ impl FaultKind {
                 after,
             } => {
                 return format!(
-                    "lane {lane} of run {run} is imported up to {stored}, but the batch begins \
-                     after {after}"
+                    "lane {lane} of run {run} is imported up to {stored}, \
+                     but the batch begins after {after}"
                 );
             }
             Self::Conflict => "this is there already, or what it refers to is not",

@@ -138,11 +138,11 @@ fn insert_rows(connection: &Connection, rows: &[UsageRow]) -> rusqlite::Result<(
             statement.raw_bind_parameter(place, value)?;
         }
         // A clock that was set back, or two runs at a time, may have brought another row here.
-        let mut place = row.place.0;
+        let mut place = row.place;
         loop {
-            statement.raw_bind_parameter(1, place)?;
+            statement.raw_bind_parameter(1, place.0)?;
             match statement.raw_execute() {
-                Err(fault) if is_taken(&fault) => place += 1,
+                Err(fault) if is_taken(&fault) => place = place.beside(),
                 executed => {
                     executed?;
                     break;

@@ -49,6 +49,13 @@ impl Place {
         Self::new(at_ms, 0, 0)
     }
 
+    /// Another place in the same millisecond, for a row whose own place is taken; all of them, one
+    /// after the other.
+    pub(crate) const fn beside(self) -> Self {
+        let within = (1 << (Self::LANE_BITS + Self::SEQUENCE_BITS)) - 1;
+        Self(self.0 & !within | (self.0 + 1) & within)
+    }
+
     /// Unix milliseconds.
     pub const fn at_ms(self) -> i64 {
         self.0 >> (Self::LANE_BITS + Self::SEQUENCE_BITS)
@@ -150,4 +157,37 @@ pub(crate) fn token_counts(row: &Row<'_>, first: usize) -> rusqlite::Result<Toke
         image: count(row, first + 6)?,
         searches: count(row, first + 7)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_in_the_order_of_time_and_keep_it_to_the_millisecond() {
+        let places = [
+            Place::new(-5, 0, 0),
+            Place::new(0, 0, 1),
+            Place::new(1_795_392_000_000, 0, 0),
+            Place::new(1_795_392_000_000, 0, 1_023),
+            Place::new(1_795_392_000_000, 1, 0),
+            Place::new(1_795_392_000_000, 1_024, 5_119),
+            Place::first_of(1_795_392_000_001),
+        ];
+        assert!(places.is_sorted_by(|a, b| a < b), "{places:?}");
+        assert!(
+            places[2..6]
+                .iter()
+                .all(|place| place.at_ms() == 1_795_392_000_000)
+        );
+        assert_eq!(Place::new(i64::MAX, 0, 0).at_ms(), Place::AT_MS_MAX);
+        assert!(Place::new(i64::MAX, u16::MAX, u64::MAX).0 > 0);
+    }
+
+    #[test]
+    fn a_place_beside_another_is_of_the_same_millisecond() {
+        let last = Place(Place::first_of(8).0 - 1);
+        assert_eq!(last.beside(), Place::first_of(7));
+        assert_eq!(Place::first_of(7).beside().0, Place::first_of(7).0 + 1);
+    }
 }

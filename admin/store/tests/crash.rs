@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{Folder, batch};
-use tollring_store::{Checkpoint, GroupBy, Place, RowFilter, Store, Whose};
+use support::{Folder, RUN, batch};
+use tollring_store::{GroupBy, Place, RowFilter, Store, Whose};
 
 /// Where the child finds its store; set, this program is the child.
 const FILE: &str = "TOLLRING_STORE_TEST_FILE";
@@ -60,12 +60,9 @@ fn whatever_was_said_to_be_imported_is_there_once_after_a_kill() {
     for round in 0..12 {
         let said = import_and_kill(&file, 1 + round % 4);
         let store = folder.store();
-        let Checkpoint {
-            lane,
-            sequence: upto,
-            ..
-        } = store.checkpoints().unwrap()[0];
-        assert_eq!(lane, LANE);
+        let at = store.checkpoints().unwrap()[0];
+        let upto = at.sequence;
+        assert_eq!((at.run, at.lane), (RUN, LANE));
         assert!(upto >= said, "{said} were said to be imported, {upto} are");
         assert_eq!(upto % BATCH_ROWS, 0, "a batch is whole or not there");
         assert_eq!(store.postings(0).unwrap()[0].amount, 110 * upto as i64);

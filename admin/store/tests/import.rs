@@ -4,8 +4,8 @@
 
 mod support;
 
-use support::{Folder, RUN, batch};
-use tollring_store::{Checkpoint, FaultKind, Imported, NameKind, Posting};
+use support::{Folder, MIDNIGHT_S, RUN, batch, row};
+use tollring_store::{Checkpoint, FaultKind, Imported, NameKind, Posting, RowFilter, Whose};
 
 fn at(lane: u16, sequence: u64) -> Checkpoint {
     Checkpoint {
@@ -96,17 +96,29 @@ fn a_request_is_found_by_its_id_as_it_was_written() {
 }
 
 #[test]
-fn a_row_whose_place_is_taken_stands_beside_it() {
+fn a_row_whose_place_is_taken_stands_beside_it_in_its_millisecond() {
     let folder = Folder::new();
     let mut store = folder.store();
-    store.import(&batch(0, 0, 40)).unwrap();
-    // Another run, at the same milliseconds of a clock that was set back.
-    let mut again = batch(0, 0, 40);
-    again.spans[0].run = RUN + 1;
-    assert_eq!(store.import(&again).unwrap(), Imported::Now);
-    assert_eq!(store.postings(0).unwrap()[0].amount, 80 * 110);
-    let rows = store.reader().unwrap().request(&again.rows[7].request);
-    assert_eq!(rows.unwrap().len(), 2);
+    // The last place of the last millisecond before midnight.
+    let last = |run| {
+        let mut last = batch(0, 0, 1);
+        last.spans[0].run = run;
+        last.rows = vec![row(MIDNIGHT_S * 1000 - 1, 2_047, 1_023)];
+        last
+    };
+    // Another run, at the same millisecond of a clock that was set back.
+    assert_eq!(store.import(&last(RUN)).unwrap(), Imported::Now);
+    assert_eq!(store.import(&last(RUN + 1)).unwrap(), Imported::Now);
+    assert_eq!(store.postings(0).unwrap()[0].amount, 2 * 110);
+    let reader = store.reader().unwrap();
+    let rows = reader.request(&last(RUN).rows[0].request).unwrap();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.at_ms() == MIDNIGHT_S * 1000 - 1));
+    // The minute that the roll-ups name has them both.
+    let found = reader
+        .rows(&RowFilter::of(Whose::Tenant(1)), None, 10)
+        .unwrap();
+    assert_eq!(found.rows.len(), 2);
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod support;
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use support::{Folder, MIDNIGHT_S, batch, row};
+use support::{Folder, MIDNIGHT_S, RUN, batch, row};
 use tollring_config::NanoUsd;
 use tollring_store::{
     Adjustment, Batch, FORGET_ROWS_MAX, Forgotten, Grant, GrantKind, GroupBy, NEVER, NameKind,
@@ -42,7 +42,7 @@ fn rows_are_forgotten_in_steps_and_roll_ups_stay() {
 /// Imports postings alone, after record `after` of lane 0.
 fn post(store: &mut Store, after: u64, postings: Vec<Posting>) {
     let spans = vec![Span {
-        run: 1,
+        run: RUN,
         lane: 0,
         after,
         upto: after + 1,
@@ -159,7 +159,7 @@ fn spend(store: &mut Store, after: u64, tenant: u32, at_s: i64, cost: i64) {
     let mut spent = row(at_s * 1000, 0, after + 1);
     (spent.tenant, spent.cost) = (tenant, NanoUsd(cost));
     let spans = vec![Span {
-        run: 1,
+        run: RUN,
         lane: 0,
         after,
         upto: after + 1,

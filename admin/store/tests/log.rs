@@ -5,7 +5,7 @@
 mod support;
 
 use proptest::prelude::*;
-use support::{Folder, MIDNIGHT_S, row};
+use support::{Folder, MIDNIGHT_S, RUN, row};
 use tollring_config::NanoUsd;
 use tollring_store::{Batch, Place, Reader, RowFilter, Span, Store, UsageRow, Whose};
 
@@ -22,7 +22,7 @@ fn import(store: &mut Store, rows: &[UsageRow], size: usize) -> Vec<UsageRow> {
     for rows in numbered.chunks(size) {
         let upto = after + rows.len() as u64;
         let spans = vec![Span {
-            run: 1,
+            run: RUN,
             lane: 0,
             after,
             upto,
@@ -204,7 +204,7 @@ fn pages_go_on_where_they_were_while_newer_rows_arrive() {
     let first = reader.rows(&filter, None, 5).unwrap();
     let late = row((MIDNIGHT_S + 100) * 1000, 1, 1);
     let spans = vec![Span {
-        run: 1,
+        run: RUN,
         lane: 1,
         after: 0,
         upto: 1,

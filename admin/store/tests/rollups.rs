@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use proptest::prelude::*;
-use support::{Folder, MIDNIGHT_S, row};
+use support::{Folder, MIDNIGHT_S, RUN, row};
 use tollring_store::{Batch, GroupBy, Place, Span, UsageGroup, UsageRow, Whose};
 
 const HOUR_S: i64 = 3_600;
@@ -86,7 +86,7 @@ fn batches(rows: &[UsageRow], sizes: &[usize]) -> Vec<Batch> {
         let rows = numbered.collect();
         let upto = sequence;
         let spans = vec![Span {
-            run: 1,
+            run: RUN,
             lane: 0,
             after,
             upto,
