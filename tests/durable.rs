@@ -284,6 +284,35 @@ fn what_cannot_be_written_down_is_refused_and_is_taken_again_without_a_restart()
 }
 
 #[test]
+fn what_the_store_did_not_take_at_once_is_there_when_it_takes_again() {
+    let provider = answering();
+    let kept = Kept::new(&provider, |site| site);
+    let gateway = kept.start();
+    let file = kept.folder.file("store").join("tollring.db");
+    let store = rusqlite::Connection::open(file).unwrap();
+    store
+        .execute_batch(
+            "CREATE TRIGGER no BEFORE INSERT ON usage_rows \
+             BEGIN SELECT raise(ABORT, 'not now'); END",
+        )
+        .unwrap();
+    let call = || assert_eq!(gateway.ask(&chat(json!({ "max_tokens": 9 }))).status, 200);
+    call();
+    eventually("an import to fail", || {
+        let log = gateway.log();
+        log.contains("waits in the journal").then_some(())
+    });
+    call();
+    store.execute_batch("DROP TRIGGER no").unwrap();
+    eventually("an import to succeed", || {
+        let log = gateway.log();
+        log.contains("takes what was spent again").then_some(())
+    });
+    stop(gateway, "TERM");
+    charged(&kept.start(), 2);
+}
+
+#[test]
 fn a_thousand_at_once_on_a_budget_of_ten_are_ten_after_a_kill() {
     let provider = answering();
     let kept = Kept::new(&provider, |site| {

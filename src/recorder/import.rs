@@ -50,11 +50,26 @@ impl Import {
 
     /// Imports one batch, and says how many records it had.
     pub(super) fn step(&mut self, store: &mut Store) -> Result<usize, Fault> {
-        self.reader.next_batch(&mut self.read, BATCH_RECORDS)?;
-        if self.read.is_empty() {
-            return Ok(0);
+        // What the store did not take is not read a second time: it waits here.
+        if self.made.spans.is_empty() {
+            let read = self.reader.next_batch(&mut self.read, BATCH_RECORDS);
+            if self.read.is_empty() {
+                read?;
+                return Ok(0);
+            }
+            // Where reading failed further on, it fails again when what came before is imported.
+            self.make();
+        }
+        store.import(&self.made)?;
+        for span in &self.made.spans {
+            self.upto.insert(span.lane, Sequence(span.upto));
         }
         self.made.clear();
+        Ok(self.read.len())
+    }
+
+    /// Makes of what was read what the store takes.
+    fn make(&mut self) {
         for entry in self.read.iter() {
             self.holds.see(&entry);
             add(&mut self.made, &entry);
@@ -70,11 +85,6 @@ impl Import {
                 });
             }
         }
-        store.import(&self.made)?;
-        for span in &self.made.spans {
-            self.upto.insert(span.lane, Sequence(span.upto));
-        }
-        Ok(self.read.len())
     }
 
     /// Imports all that is there.
