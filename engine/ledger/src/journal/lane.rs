@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
@@ -18,7 +18,10 @@ use super::segment::Segment;
 /// Segments made ready for a writer ahead of its need.
 ///
 /// One lasts longer than it takes to make another; the writer that has none yet gets two.
-pub(super) const SPARES: usize = 1;
+const SPARES: usize = 1;
+/// The same for a writer with more holds open than one has room for. With segments of the
+/// usual size this is a million of them; beyond that it is full.
+const SPARES_MAX: usize = 16;
 
 /// A lane.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(super) struct Lane {
     pub(super) begins: Sequence,
     files: Mutex<Files>,
     spares: ArrayQueue<Arc<Segment>>,
+    /// How many of them the writer asks for.
+    asked: AtomicUsize,
     /// Everything before this would survive a power cut.
     synced: AtomicU64,
     /// Nothing before this is needed any more.
@@ -60,7 +65,8 @@ impl Lane {
                 segments: old,
                 next_generation,
             }),
-            spares: ArrayQueue::new(SPARES + 1),
+            spares: ArrayQueue::new(SPARES_MAX),
+            asked: AtomicUsize::new(SPARES),
             synced: AtomicU64::new(begins.0),
             released: AtomicU64::new(0),
             has_writer: AtomicBool::new(false),
@@ -96,7 +102,14 @@ impl Lane {
         self.spares.len()
     }
 
-    /// Segments that a writer who has written nothing, or has taken a spare, should get.
+    /// The worker's: so many spares are needed, and one more.
+    pub(super) fn ask(&self, spares: u64) {
+        let spares = usize::try_from(spares).unwrap_or(SPARES_MAX);
+        let asked = (spares + SPARES).min(SPARES_MAX);
+        self.asked.store(asked, Ordering::Relaxed);
+    }
+
+    /// Segments that the writer should get now; one more while it has none to write to.
     pub(super) fn wanted(&self) -> usize {
         let files = self.files();
         let begun = files
@@ -104,7 +117,8 @@ impl Lane {
             .iter()
             .skip(files.old)
             .any(|s| s.filled() > 0);
-        (SPARES + usize::from(!begun)).saturating_sub(self.spares.len())
+        let asked = self.asked.load(Ordering::Relaxed) + usize::from(!begun);
+        asked.min(SPARES_MAX).saturating_sub(self.spares.len())
     }
 
     /// The generation of the next segment to be made.

@@ -44,7 +44,8 @@ const _: () = assert!(
 const _: () = assert!(UNIT_SLOTS_MAX as usize == 1 + MORES_MAX);
 
 const CHECKSUM_BYTES: usize = 4;
-const SEQUENCE_AT: usize = 8;
+/// Where the sequence lies.
+pub(super) const SEQUENCE_AT: usize = 8;
 const REQUEST_AT: usize = 16;
 const NUMBERS_AT: usize = 40;
 const TOKENS_AT: usize = 80;

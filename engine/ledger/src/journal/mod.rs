@@ -39,6 +39,9 @@ mod segment;
 mod tend;
 mod writer;
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -187,7 +190,7 @@ impl Journal {
     }
 
     /// A reader of all lanes, each from the sequence that is given for it, others from their
-    /// beginning. It sees what is written as soon as it is, synced or not.
+    /// beginning. It sees what was synced: where nobody else does, whoever reads does so first.
     pub fn reader(&self, from: &[(u16, Sequence)]) -> Reader {
         Reader::live(Arc::clone(&self.shared), from)
     }

@@ -1,8 +1,9 @@
 //! Reads the lanes in order, behind writers that go on writing.
 //!
 //! Decides what a reader may see, and when it goes on to the next segment. Within the process
-//! a writer says how far it has come; of another process's files only checksums say so, and
-//! what is not whole there is taken for not written yet.
+//! that is what was synced: whoever makes something lasting of it is never ahead of what the
+//! journal itself would have after a power cut. Of another process's files only checksums say
+//! how far they are written, and what is not whole there is taken for not written yet.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -217,16 +218,17 @@ impl Cursor {
                 } => (segment, first, following),
             };
             let is_same = self.tail.as_ref().is_some_and(|at| at.is(&tail));
-            if is_same && following.is_none() {
-                return Ok(());
-            }
-            later = following;
-            let next = *self.next.get_or_insert(first);
             if !is_same {
+                let next = *self.next.get_or_insert(first);
                 let slot = u32::try_from(next.0 - first.0).unwrap_or(u32::MAX);
                 let sequence = next;
                 self.place = Place { slot, sequence };
                 self.tail = Some(tail);
+            } else if following.is_some() && tail.is_over(self.place) {
+                // Unless something was written here between the two looks.
+                later = following;
+            } else {
+                return Ok(());
             }
         }
         Ok(())
@@ -243,12 +245,12 @@ impl Cursor {
             return Ok(());
         };
         let (path, file, header) = tail.parts();
-        // What this process has written by now is whole; of another's files nobody says.
-        let written = match tail {
-            Tail::Live(segment) => Some(segment.filled()),
+        // What this process has synced is whole; of another's files nobody says.
+        let whole = match tail {
+            Tail::Live(segment) => Some(segment.synced()),
             Tail::Followed(_) => None,
         };
-        let end = written.unwrap_or_else(|| header.slots());
+        let end = whole.unwrap_or_else(|| header.slots());
         let there = scanner
             .units(file, header.salt(), self.place, end, |unit| {
                 batch.add(lane, unit);
@@ -256,7 +258,7 @@ impl Cursor {
             })
             .map_err(|source| JournalFault::io("reading", path, source))?;
         (self.place, self.next) = (there, Some(there.sequence));
-        if written.is_some_and(|written| there.slot < written && batch.len() < max) {
+        if whole.is_some_and(|whole| there.slot < whole && batch.len() < max) {
             let what = "a whole record that this process wrote";
             return Err(JournalFault::corrupt(path, offset_of(there.slot), what));
         }
@@ -269,6 +271,14 @@ impl Tail {
         match self {
             Self::Live(segment) => (&segment.path, &segment.file, &segment.header),
             Self::Followed(followed) => (&followed.path, &followed.file, &followed.header),
+        }
+    }
+
+    /// Whether nothing will follow at `place`, if another segment was begun since.
+    fn is_over(&self, place: Place) -> bool {
+        match self {
+            Self::Live(segment) => place.slot >= segment.filled(),
+            Self::Followed(_) => true,
         }
     }
 

@@ -28,6 +28,10 @@ pub struct Recovered {
     pub open_holds: Vec<OpenHold>,
     /// Records that are neither here nor imported: files that somebody took away.
     pub missing: Vec<Gap>,
+    /// Records that were imported and are no longer here: a disk that did not keep what it
+    /// said it had, or a copy of the journal that is older than the store. Only then can the
+    /// store know the outcome of one of `open_holds`.
+    pub behind: Vec<Gap>,
     /// The next sequence of each lane.
     pub next: Vec<(u16, Sequence)>,
 }
@@ -103,8 +107,9 @@ pub(super) fn recover(
         let imported = imported.iter().find(|(lane, _)| *lane == number);
         let mut walk = Walk {
             lane: number,
-            imported: imported.map_or(Sequence(1), |(_, next)| *next),
+            imported: imported.map_or(Sequence(1), |(_, next)| (*next).max(Sequence(1))),
             expected: None,
+            blank: None,
             cut: None,
             kept: VecDeque::new(),
             found: &mut found,
@@ -135,6 +140,8 @@ struct Walk<'a> {
     imported: Sequence,
     /// What the next record should be, once there was one.
     expected: Option<Sequence>,
+    /// The last file in which nothing is whole, if the one before this is such a one.
+    blank: Option<PathBuf>,
     /// Where the lane is torn; nothing behind it is kept.
     cut: Option<(PathBuf, u64)>,
     kept: VecDeque<Arc<Segment>>,
@@ -155,7 +162,8 @@ impl Walk<'_> {
             if opened.marked > 0 {
                 return Err(damaged(&opened.path, offset_of(0)));
             }
-            // Never begun, or so little of it that nothing of it is whole.
+            // Never begun, or what was in it is lost.
+            self.blank = Some(opened.path.clone());
             self.found.bytes += u64::from(bytes);
             self.found.idle.push((opened.path, u64::from(bytes)));
             return Ok(());
@@ -170,25 +178,32 @@ impl Walk<'_> {
 
     /// Whether the lane ends before a segment that begins with `first`.
     fn is_torn_before(&mut self, opened: &Opened, first: Sequence) -> Result<bool, JournalFault> {
-        let expected = *self.expected.get_or_insert_with(|| {
-            // The oldest there is. What came before was imported, or somebody took it away.
-            if first > self.imported {
-                self.found.recovered.missing.push(Gap {
-                    lane: self.lane,
-                    from: self.imported,
-                    to: first,
-                });
+        let blank = self.blank.take();
+        let expected = match self.expected {
+            Some(expected) => expected,
+            // The oldest is lost, before it was synced.
+            None if first > self.imported && opened.marked == 0 && blank.is_some() => self.imported,
+            None => {
+                // What came before this was imported, or somebody took it away.
+                if first > self.imported {
+                    self.found.recovered.missing.push(Gap {
+                        lane: self.lane,
+                        from: self.imported,
+                        to: first,
+                    });
+                }
+                first
             }
-            first
-        });
+        };
+        self.expected = Some(expected);
         let follows = first == expected || first > expected && first <= self.imported;
         if follows && self.cut.is_none() {
             return Ok(false);
         }
-        let end = self
-            .kept
-            .back()
-            .map(|last| (last.path.clone(), offset_of(last.filled())));
+        let end = match self.kept.back() {
+            Some(last) => Some((last.path.clone(), offset_of(last.filled()))),
+            None => blank.map(|blank| (blank, offset_of(0))),
+        };
         let (file, offset) = self.cut.take().or(end).unwrap_or_default();
         // Segments are synced in order: with one record of this one, all before it.
         if opened.marked > 0 || first < expected {
@@ -231,7 +246,7 @@ impl Walk<'_> {
             return Err(damaged(&opened.path, offset_of(end.slot)));
         }
         let whole = self.scanner.whole_records(&opened, salt, end.slot)?;
-        if whole > 0 {
+        if whole > 0 || self.scanner.is_begun(&opened, end)? {
             self.found.recovered.torn.push(Torn {
                 file: opened.path.clone(),
                 offset: offset_of(end.slot),
@@ -246,8 +261,15 @@ impl Walk<'_> {
 
     /// The next sequence, and the segments of which something is kept.
     fn end(self) -> (Sequence, VecDeque<Arc<Segment>>) {
-        let next = self.expected.unwrap_or_default().max(self.imported);
-        (next.max(Sequence(1)), self.kept)
+        let end = self.expected.unwrap_or(self.imported);
+        if end < self.imported {
+            self.found.recovered.behind.push(Gap {
+                lane: self.lane,
+                from: end,
+                to: self.imported,
+            });
+        }
+        (end.max(self.imported), self.kept)
     }
 }
 

@@ -124,6 +124,11 @@ impl Segment {
         self.filled.load(Ordering::Acquire)
     }
 
+    /// Records that would survive a power cut.
+    pub(super) fn synced(&self) -> u32 {
+        self.synced.load(Ordering::Acquire)
+    }
+
     /// The sequence of the first record, once there is one.
     pub(super) fn first(&self) -> Option<Sequence> {
         (self.filled() > 0).then(|| Sequence(self.first.load(Ordering::Relaxed)))
@@ -152,7 +157,7 @@ impl Segment {
         if filled == synced {
             return Ok(None);
         }
-        self.synced.store(filled, Ordering::Relaxed);
+        self.synced.store(filled, Ordering::Release);
         let mark = self.header.mark(filled).to_le_bytes();
         self.map.put(MARK_AT, &mark);
         // As much again as was written since the last time, and a little for luck.

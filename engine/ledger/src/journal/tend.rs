@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
+use super::disk::Disk;
 use super::fault::JournalFault;
 use super::header::Header;
 use super::lane::Lane;
@@ -56,8 +57,13 @@ impl Idle {
         }
     }
 
-    fn remove(&mut self, path: &Path, bytes: u64) -> Result<(), JournalFault> {
-        fs::remove_file(path).map_err(|source| JournalFault::io("removing", path, source))?;
+    /// One after the other: were a younger file gone and an older one not, its lane would look
+    /// as if it had ended there.
+    fn remove(&mut self, path: &Path, bytes: u64, disk: &dyn Disk) -> Result<(), JournalFault> {
+        let folder = path.parent().unwrap_or(path);
+        fs::remove_file(path)
+            .and_then(|()| disk.sync_names(folder))
+            .map_err(|source| JournalFault::io("removing", path, source))?;
         self.bytes = self.bytes.saturating_sub(bytes);
         Ok(())
     }
@@ -92,7 +98,7 @@ impl Journal {
             let Some((path, bytes)) = idle.files.pop_front() else {
                 break;
             };
-            idle.remove(&path, bytes)?;
+            idle.remove(&path, bytes, shared.disk.as_ref())?;
             tended.removed += 1;
         }
         Ok(tended)
@@ -122,7 +128,7 @@ impl Shared {
                 break;
             }
             // From before the setting was changed.
-            idle.remove(&path, has)?;
+            idle.remove(&path, has, self.disk.as_ref())?;
             tended.removed += 1;
         }
         if old.is_none() && idle.bytes + bytes > idle.bytes_max {

@@ -158,15 +158,23 @@ impl Writer {
     /// nothing was left of this one but waste.
     #[cold]
     fn look_further(&self, needed: u64) -> Result<(), NoRoom> {
-        let each = u64::from(self.shared.slots) - WASTE;
+        let each = self.room_each();
+        let lacking = needed - self.room_here();
+        self.lane.ask(lacking.div_ceil(each));
         let spares = self.lane.spares() as u64;
-        if needed <= self.room_here() + spares * each {
+        if lacking <= spares * each {
             Ok(())
         } else {
             Err(NoRoom::Full)
         }
     }
 
+    /// Records that fit for sure into a segment that was made ready.
+    fn room_each(&self) -> u64 {
+        u64::from(self.shared.slots) - WASTE
+    }
+
+    /// The same of this one.
     #[inline]
     const fn room_here(&self) -> u64 {
         (self.free as u64).saturating_sub(WASTE)
@@ -204,6 +212,7 @@ impl Writer {
     fn turn(&mut self) {
         let spare = self.lane.take_spare().expect("room was looked for");
         spare.begin(self.next);
+        self.lane.ask(self.kept / self.room_each());
         self.filled = 0;
         self.free = spare.header.slots();
         self.segment = Some(spare);

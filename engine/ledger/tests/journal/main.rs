@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used)]
 
+mod live;
 mod room;
 mod starts;
 mod support;

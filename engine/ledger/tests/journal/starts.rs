@@ -19,6 +19,8 @@ fn what_was_put_down_is_read_back_in_order_and_over_segments() {
         writer.settle(room, &record(Kind::Post, request), postings(3));
         journal.tend().unwrap();
     }
+    assert_eq!(read(&mut journal.reader(&[])), [], "nothing was synced");
+    journal.sync().unwrap();
     let all = read(&mut journal.reader(&[]));
     let expected: Vec<_> = (0..10)
         .flat_map(|n| {
@@ -40,6 +42,7 @@ fn what_was_put_down_is_read_back_in_order_and_over_segments() {
         writer.append(&record(Kind::Void, 77), postings(0)),
         Ok(Sequence(31))
     );
+    journal.sync().unwrap();
     let from = [(0, Sequence(28))];
     let expected = [
         (0, 28, Kind::Hold, 9, 9),
