@@ -47,8 +47,9 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     let lane = 0..LANES;
     let few = prop_oneof![4 => 0..8_u32, 1 => 8..36_u32];
+    let admit = |(lane, postings)| Event::Admit { lane, postings };
     prop_oneof![
-        6 => (lane.clone(), few.clone()).prop_map(|(lane, postings)| Event::Admit { lane, postings }),
+        6 => (lane.clone(), few.clone()).prop_map(admit),
         5 => (lane.clone(), 0..8_usize).prop_map(|(lane, which)| Event::Settle { lane, which }),
         6 => (lane, few).prop_map(|(lane, postings)| Event::Append { lane, postings }),
         4 => Just(Event::Tend),
