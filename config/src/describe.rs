@@ -9,8 +9,9 @@ mod store;
 
 use serde_json::{Map, Value, json};
 
+use crate::schema::gateway::{HOLD_MODES, ON_INSUFFICIENT};
 use crate::snapshot::{
-    ApiKey, Auth, BaseUrl, BucketId, CertificateFiles, Dialect, HoldMode, IoChoice, Meter, Model,
+    ApiKey, Auth, BaseUrl, BucketId, CertificateFiles, Dialect, IoChoice, Meter, Model,
     OnMidstream, Provider, ServerTls, Service, Snapshot, TlsVersion, UpstreamProxy,
     UpstreamTimeouts, UpstreamTls,
 };
@@ -47,10 +48,8 @@ impl Snapshot {
                 "memory": self.limits.memory,
             },
             "quota": {
-                "hold": match self.quota.hold {
-                    HoldMode::Strict => "strict",
-                    HoldMode::Rolling => "rolling",
-                },
+                "hold": store::word(&HOLD_MODES, self.quota.hold),
+                "on_insufficient": store::word(&ON_INSUFFICIENT, self.quota.on_insufficient),
                 "on_midstream": match self.quota.on_midstream {
                     OnMidstream::Finish => "finish",
                     OnMidstream::Cut => "cut",
@@ -129,6 +128,7 @@ impl Snapshot {
             "balance": model.balance.word(),
             "retries": care::retries(model.retries),
             "fallback": fallback.collect::<Vec<_>>(),
+            "downgrade": model.downgrade.map(|id| &self.models[id.index()].name),
             "price": price,
             "output_tokens_max": model.output_tokens_max,
             "context_tokens_max": model.context_tokens_max,

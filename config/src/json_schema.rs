@@ -17,7 +17,7 @@ use crate::limits::{
     NETWORKS_MAX, REQUESTS_PER_CONNECTION_MAX, TARGET_BYTES_MIN, TARGETS_MAX, UPSTREAMS_MAX,
     WEIGHT_MAX, WORKERS_MAX,
 };
-use crate::schema::gateway::{LIMITS_DEFAULT, TIMEOUTS_DEFAULT};
+use crate::schema::gateway::{HOLD_MODES, LIMITS_DEFAULT, ON_INSUFFICIENT, TIMEOUTS_DEFAULT};
 use crate::schema::limit::{UNITS, WINDOWS};
 use crate::value::show_duration;
 
@@ -271,6 +271,7 @@ fn model() -> Value {
         &["targets"],
         json!({
             "targets": { "type": "array", "items": target, "minItems": 1, "maxItems": TARGETS_MAX },
+            "downgrade": text("The model that answers where this one cannot be paid for."),
             "fallback": {
                 "type": "array",
                 "items": { "type": "string" },
@@ -367,7 +368,11 @@ fn quota() -> Value {
     table(
         &[],
         json!({
-            "hold": word(&["rolling", "strict"], "How the output of a stream is reserved."),
+            "hold": word(&HOLD_MODES.map(|(word, _)| word), "How the output is reserved."),
+            "on_insufficient": word(
+                &ON_INSUFFICIENT.map(|(word, _)| word),
+                "When there is less than a call needs.",
+            ),
             "on_midstream": word(&["finish", "cut"], "When the money ends during an answer."),
         }),
     )

@@ -189,17 +189,33 @@ pub struct Limits {
 pub struct QuotaPolicy {
     /// How the output of a streamed answer is reserved.
     pub hold: HoldMode,
+    /// What happens when there is less than a call needs.
+    pub on_insufficient: OnInsufficient,
     /// What happens when an extension is denied while the answer streams.
     pub on_midstream: OnMidstream,
 }
 
-/// How the output of a streamed answer is reserved. Unary answers are always strict.
+/// How the output of an answer is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldMode {
     /// The whole of `max_tokens`, or of the model's maximum.
     Strict,
-    /// A first step of the output, extended as it is produced.
+    /// Of a stream a first step, extended as it is produced; of other answers the estimate.
     Rolling,
+    /// As much as 99 of 100 answers of the same key and model took, and no more than the whole.
+    /// Before there were enough of them: the whole, or of a stream the first step.
+    Estimate,
+}
+
+/// What happens when there is less than a call needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInsufficient {
+    /// It is refused.
+    Reject,
+    /// It may write as much as can be paid for, if that is worth having; it is told how much.
+    Clamp,
+    /// The model's `downgrade` answers, if that can be paid for; it is told which.
+    Downgrade,
 }
 
 /// What happens when an extension is denied while the answer streams.
@@ -306,6 +322,8 @@ pub struct Model {
     pub retries: Retries,
     /// Models tried in order when every target of this one has failed.
     pub fallback: Vec<ModelId>,
+    /// The model that answers where the caller cannot pay for this one.
+    pub downgrade: Option<ModelId>,
     /// What it costs; absent: unpriced.
     pub price: Option<Price>,
     /// The most tokens it will write, where known.

@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::engine::Shared;
 use crate::exchange::date::DateLine;
 use crate::exchange::headroom::Headroom;
+use crate::exchange::learnt::Learnt;
 use crate::live::InForce;
 use crate::net::deadline::TICK_MS;
 use crate::net::listener::Bound;
@@ -50,6 +51,7 @@ pub(crate) struct Worker {
     pub(crate) desks: Desks,
     pub(crate) callers: Rc<Callers>,
     pub(crate) headroom: Headroom,
+    pub(crate) learnt: Learnt,
     pub(crate) date: DateLine,
     pub(crate) dice: Dice,
     pub(crate) doorway: Doorway,
@@ -85,6 +87,7 @@ impl Worker {
             desks: Desks::default(),
             callers: Rc::default(),
             headroom: Headroom::default(),
+            learnt: Learnt::default(),
             date: DateLine::default(),
             // Without entropy the dice still spread load, only predictably.
             dice: Dice::new(entropy()),

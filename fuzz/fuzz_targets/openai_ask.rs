@@ -143,7 +143,7 @@ fn asks_for_usage(read: &Members<'_>) -> bool {
 /// The edited body; its pieces, its length and the whole must agree.
 fn edit(body: &[u8], ask: &Ask, target: &str, want_usage: bool) -> Vec<u8> {
     let target = escape_json(target);
-    let edits = Edits::new(ask, &target, want_usage);
+    let edits = Edits::new(ask, &target, want_usage, None);
     let mut edited = Vec::new();
     edits.append(body, &mut edited);
     assert_eq!(edited.len(), edits.len_after(body.len()));

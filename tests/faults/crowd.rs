@@ -89,8 +89,9 @@ pub(crate) async fn play(bench: &mut Bench) {
     bench.row("and beside the crowd)", beside, twice);
     let (idle, slow) = (bench.plan.idle, bench.plan.slow);
     bench.report.fact(format!(
-        "crowd of {idle} idle and {slow} slow, {} times: {:.1} MiB, {} descriptors; {cut} slow \
-         heads were refused and came again; at rest {:.1} MiB after the first, {:.1} after the last",
+        "crowd of {idle} idle and {slow} slow, {} times: {:.1} MiB, {} descriptors; {cut} \
+         slow heads were refused and came again; at rest {:.1} MiB after the first, {:.1} after \
+         the last",
         bench.plan.rounds,
         mebibytes(crowded.memory_kib),
         crowded.descriptors,

@@ -19,7 +19,8 @@ pub(super) fn store(store: &Store) -> Value {
     })
 }
 
-fn word<T: PartialEq>(words: &[(&'static str, T)], meant: T) -> Option<&'static str> {
+/// The word that means this.
+pub(super) fn word<T: PartialEq>(words: &[(&'static str, T)], meant: T) -> Option<&'static str> {
     let said = words.iter().find(|(_, value)| *value == meant);
     said.map(|(word, _)| *word)
 }

@@ -16,8 +16,8 @@ use crate::schema::edge::edge;
 use crate::schema::tls;
 use crate::secret::Secret;
 use crate::snapshot::{
-    CertificateFiles, ErrorsPolicy, HoldMode, IoChoice, Limits, OnMidstream, ProxyProtocol,
-    QuotaPolicy, ServerTls, Timeouts,
+    CertificateFiles, ErrorsPolicy, HoldMode, IoChoice, Limits, OnInsufficient, OnMidstream,
+    ProxyProtocol, QuotaPolicy, ServerTls, Timeouts,
 };
 use crate::value::{parse_address, parse_duration, parse_link, parse_network, parse_socket_path};
 
@@ -39,6 +39,19 @@ pub(crate) const TIMEOUTS_DEFAULT: Timeouts = Timeouts {
     drain: Duration::from_secs(30),
     total: None,
 };
+
+/// The words of `quota.hold`.
+pub(crate) const HOLD_MODES: [(&str, HoldMode); 3] = [
+    ("rolling", HoldMode::Rolling),
+    ("strict", HoldMode::Strict),
+    ("estimate", HoldMode::Estimate),
+];
+/// The words of `quota.on_insufficient`.
+pub(crate) const ON_INSUFFICIENT: [(&str, OnInsufficient); 3] = [
+    ("reject", OnInsufficient::Reject),
+    ("clamp", OnInsufficient::Clamp),
+    ("downgrade", OnInsufficient::Downgrade),
+];
 
 /// The bounds where the file sets none.
 pub(crate) const LIMITS_DEFAULT: Limits = Limits {
@@ -217,8 +230,9 @@ pub(crate) fn limits(mut table: Table<'_>) -> Option<Limits> {
 }
 
 pub(crate) fn quota(mut table: Table<'_>) -> Option<QuotaPolicy> {
-    let hold = table.or("hold", HoldMode::Rolling, |field| {
-        field.word(&[("rolling", HoldMode::Rolling), ("strict", HoldMode::Strict)])
+    let hold = table.or("hold", HoldMode::Rolling, |field| field.word(&HOLD_MODES));
+    let on_insufficient = table.or("on_insufficient", OnInsufficient::Reject, |field| {
+        field.word(&ON_INSUFFICIENT)
     });
     let on_midstream = table.or("on_midstream", OnMidstream::Finish, |field| {
         field.word(&[("finish", OnMidstream::Finish), ("cut", OnMidstream::Cut)])
@@ -226,6 +240,7 @@ pub(crate) fn quota(mut table: Table<'_>) -> Option<QuotaPolicy> {
     table.close();
     Some(QuotaPolicy {
         hold: hold?,
+        on_insufficient: on_insufficient?,
         on_midstream: on_midstream?,
     })
 }

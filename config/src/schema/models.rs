@@ -15,6 +15,7 @@ pub(crate) struct ModelSchema {
     pub(crate) balance: Balance,
     pub(crate) retries: Retries,
     pub(crate) fallback: Vec<At<Box<str>>>,
+    pub(crate) downgrade: Option<At<Box<str>>>,
     pub(crate) price: Option<Price>,
     pub(crate) output_tokens_max: Option<u64>,
     pub(crate) context_tokens_max: Option<u64>,
@@ -35,6 +36,7 @@ pub(crate) fn model(mut table: Table<'_>) -> Option<ModelSchema> {
     let fallback = table.or("fallback", Vec::new(), |field| {
         field.list(FALLBACK_MAX, |item| item.parsed_at(parse_model_name))
     });
+    let downgrade = table.maybe("downgrade", |field| field.parsed_at(parse_model_name));
     let balance = balance(&mut table, Balance::Weighted);
     let retries = retries(&mut table);
     let price = table.maybe("price", price);
@@ -47,6 +49,7 @@ pub(crate) fn model(mut table: Table<'_>) -> Option<ModelSchema> {
         balance: balance.unwrap_or(Balance::Weighted),
         retries: retries.unwrap_or_default(),
         fallback: fallback.unwrap_or_default(),
+        downgrade: downgrade.flatten(),
         price: price.flatten(),
         output_tokens_max: output_tokens_max.flatten(),
         context_tokens_max: context_tokens_max.flatten(),

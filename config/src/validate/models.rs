@@ -29,15 +29,22 @@ pub(super) fn check(
         .map(|entry| targets(document, entry, provider_names))
         .collect();
 
-    let parts = entries.iter().zip(targets).zip(fallbacks);
+    let downgrades: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            let written = entry.body.as_ref()?.downgrade.as_ref()?;
+            model_names.find(document, written).map(ModelId)
+        })
+        .collect();
+    let parts = entries.iter().zip(targets).zip(fallbacks).zip(downgrades);
     parts
-        .map(|((entry, targets), fallback)| {
+        .map(|(((entry, targets), fallback), downgrade)| {
             let targets = targets?;
             let fallback = fallback
                 .into_iter()
                 .map(|(model, _)| ModelId(model))
                 .collect();
-            model(entry, targets, fallback, providers)
+            model(entry, targets, (fallback, downgrade), providers)
         })
         .collect()
 }
@@ -45,7 +52,7 @@ pub(super) fn check(
 fn model(
     entry: &Entry<ModelSchema>,
     targets: Vec<Target>,
-    fallback: Vec<ModelId>,
+    (fallback, downgrade): (Vec<ModelId>, Option<ModelId>),
     providers: &[Entry<ProviderSchema>],
 ) -> Option<Model> {
     let written = entry.body.as_ref()?;
@@ -64,6 +71,7 @@ fn model(
         balance: written.balance,
         retries: written.retries,
         fallback,
+        downgrade,
         price: written
             .price
             .or_else(|| listed.and_then(|listed| listed.price)),

@@ -247,6 +247,10 @@ const PRICES: &[Case] = &[
         "fallback = ['m']",
         "6:13 models.m.fallback[0]: leads round: m → m; remove one",
     ),
+    (
+        "downgrade = 'n'",
+        "6:13 models.m.downgrade: there is no model 'n'",
+    ),
     ("price = {}", "6:9 models.m.price: is empty"),
     (
         "price = { input = 0.15 }",

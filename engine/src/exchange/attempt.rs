@@ -87,7 +87,7 @@ async fn ask_a_model<'l>(
     for turn in 1..=ATTEMPTS_MAX {
         let Some((model, target)) = tried else { break };
         compose::completion(exchange, target, endpoint, ask);
-        bill.served_by(live, model, target.provider);
+        bill.served_by(live, (model, ask.choices), target.provider);
         let way = &target.way;
         let to = (To { live, group, way }, target.cancel_stops_billing);
         let mut refused = None;

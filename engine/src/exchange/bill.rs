@@ -67,6 +67,8 @@ pub(super) struct Bill<'a> {
     overdrawn: bool,
     /// Bytes that have passed of what is charged by them, should the exchange end here.
     carried: Cell<u64>,
+    /// The model that answers, and how many choices it makes; none where there is no model.
+    answers: Option<(ModelId, u32)>,
     /// What is written down of it; absent where nothing is.
     account: Option<Account>,
     /// The last record of it, once it is settled.
@@ -95,6 +97,7 @@ impl<'a> Bill<'a> {
             output: 0,
             overdrawn: false,
             carried: Cell::new(0),
+            answers: None,
             account,
             written: None,
         };
@@ -118,9 +121,15 @@ impl<'a> Bill<'a> {
             output: 0,
             overdrawn: false,
             carried: Cell::new(0),
+            answers: None,
             account: None,
             written: None,
         }
+    }
+
+    /// Whose exchange it is.
+    pub(super) fn worker(&self) -> &'a Worker {
+        self.worker
     }
 
     /// Whose bill it is, if anybody pays.
@@ -152,7 +161,13 @@ impl<'a> Bill<'a> {
     }
 
     /// The model that is asked has its own price, and whoever is asked a name.
-    pub(super) fn served_by(&mut self, live: &Live, model: ModelId, provider: u32) {
+    pub(super) fn served_by(
+        &mut self,
+        live: &Live,
+        (model, choices): (ModelId, u32),
+        provider: u32,
+    ) {
+        self.answers = Some((model, choices));
         if let Tariff::Tokens { price, .. } = &mut self.tariff {
             *price = live.config.models[model.index()].price;
         }
@@ -417,6 +432,10 @@ impl<'a> Bill<'a> {
                 .add(u64::try_from(receipt.cost.usd.0).unwrap_or(0));
             counters.tokens_input.add(used.input);
             counters.tokens_output.add(used.output);
+            if let (Some((model, choices)), Some(caller)) = (self.answers, self.caller) {
+                let each = used.output / u64::from(choices.max(1));
+                self.worker.learnt.note(caller.key, model, each);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use tollring_dialects::openai::{Ask, Edits, Endpoint};
+use tollring_dialects::openai::{Ask, Cap, Edits, Endpoint};
 use tollring_http1::{
     Field, Framing, Known, Method, Version, append_decimal, append_field, append_fields,
     append_status_line,
@@ -15,6 +15,7 @@ use tollring_http1::{
 use super::auth::{KEY_FIELDS, is_ours, key_of};
 use super::cors::{self, Grant};
 use super::fields::FieldPlan;
+use super::quota::Less;
 use super::route::max_forwards;
 use super::tunnel::{self, Upgrade};
 use super::{Exchange, Facts, forwarded};
@@ -48,7 +49,12 @@ pub(super) fn completion(
         ..
     } = &mut *exchange.intake;
     let body = &inbox[body.clone()];
-    let edits = Edits::new(ask, &target.model_json, wants_usage(endpoint, ask));
+    let cap = match exchange.facts.less {
+        Less::Tokens(tokens) => Some(Cap::new(endpoint, tokens)),
+        Less::Nothing | Less::Model(_) => None,
+    };
+    let asks_usage = wants_usage(endpoint, ask);
+    let edits = Edits::new(ask, &target.model_json, asks_usage, cap.as_ref());
     let length = edits.len_after(body.len());
     let outbox = &mut exchange.outlet.outbox;
     outbox.clear();

@@ -5,7 +5,7 @@
 //! | 2 head, and as much body as the route needs | `intake.rs`, `pace.rs` | 400 408 411 413 414 417 431 501 505 |
 //! | 3 from where, and who calls | `access.rs`, `forwarded.rs`, `auth.rs` | 401 403 |
 //! | 4 what for, on which host, by which path; what we answer ourselves | `route.rs`, `host.rs`, `rewrite.rs`, `own.rs`, `cors.rs` | 400 403 404 405 503 |
-//! | 5 may it spend | `quota.rs` over `ledger` | 400 402 403 429 503 |
+//! | 5 may it spend | `quota.rs`, `learnt.rs` over `ledger` | 400 402 403 429 503 |
 //! | 6 who answers, and try again only when nothing can have been done | `attempt.rs`, `turns.rs`, `visit.rs`, `decline.rs`, `compose.rs`, `fields.rs` over `upstream` | 502 503 504 |
 //! | 7 bytes back, untouched, counted; a body passed on while it comes; what is left told; a tunnel | `relay.rs`, `ending.rs`, `frame.rs`, `headroom.rs`, `date.rs`, `upload.rs`, `inflate.rs`, `tunnel.rs` | (cut in the client's dialect) |
 //! | 8 what it cost, and that it is written down | `bill.rs`, `settle.rs`, `account.rs` | |
@@ -31,6 +31,7 @@ pub(crate) mod headroom;
 mod host;
 pub(crate) mod inflate;
 mod intake;
+pub(crate) mod learnt;
 mod own;
 mod pace;
 mod quota;
@@ -134,6 +135,8 @@ pub(crate) struct Facts {
     pub(crate) upgrade: tunnel::Upgrade,
     /// Who calls, once that is known.
     pub(crate) caller: Option<auth::Caller>,
+    /// What the caller gets less than it asked for, since it could not pay for that.
+    pub(crate) less: quota::Less,
     /// Whether what becomes of it is written down, or there is nothing to be written.
     pub(crate) accounted: bool,
     /// Whether the client lets the connection go on, and so do we.
@@ -164,12 +167,12 @@ async fn walk(exchange: &mut Exchange<'_>) -> Result<After, Stop> {
     let caller = auth::caller(exchange, &live, &place)?;
     exchange.facts.caller = caller;
     // 4. What for.
-    let call = match route::errand(exchange, &live, place, caller)? {
+    let mut call = match route::errand(exchange, &live, place, caller)? {
         Errand::Own(own) => return own::answer(exchange, &live, own, caller).await,
-        Errand::Call(call) => intake::body(exchange, &live, call, caller).await?,
+        Errand::Call(wanted) => intake::body(exchange, &live, wanted, caller).await?,
     };
     // 5. May it spend. From here on nothing leaves but through the bill.
-    let mut bill = quota::hold((&worker, &live), exchange, &call)?;
+    let mut bill = quota::hold((&worker, &live), exchange, &mut call)?;
     // 6. Who answers; 7. bytes back.
     let ended = if upload::is_needed(exchange) {
         // Boxed: only uploads that are still coming need the room for it.
@@ -208,6 +211,7 @@ impl<'a> Exchange<'a> {
             grant: cors::Grant::Unasked,
             upgrade: tunnel::Upgrade::Unasked,
             caller: None,
+            less: quota::Less::Nothing,
             accounted: false,
             keep_alive: goes_on,
             voice: refusal::Voice::Problem,

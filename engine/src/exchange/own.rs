@@ -166,7 +166,7 @@ fn estimate<'a>(
         model,
         ask,
     };
-    let demand = quota::demand(live, &call, caller)?;
+    let demand = quota::demand((exchange.worker, live), &call, caller, None)?;
     let worker = exchange.worker;
     let held = tollring_ledger::hold(
         live.path(caller.key),

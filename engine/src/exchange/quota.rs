@@ -4,8 +4,9 @@
 //! cannot all pass on the strength of the same balance. Prices come from the
 //! snapshot; buckets from the ledger. How a no is worded is decided elsewhere.
 
-use tollring_config::{HoldMode, LimitClass, Meter, Model, ModelId, NanoUsd, Unit};
+use tollring_config::{HoldMode, LimitClass, Meter, ModelId, NanoUsd, OnInsufficient, Unit};
 use tollring_dialects::openai::{Ask, Endpoint};
+use tollring_http1::{append_decimal, append_field};
 use tollring_ledger::price::{self, TokensUsed};
 use tollring_ledger::{Amounts, Denial, DenialReason};
 
@@ -13,7 +14,7 @@ use super::account::{Account, On};
 use super::auth::Caller;
 use super::bill::{Bill, STEP_TOKENS, Tariff, amounts};
 use super::refusal::{Denied, Refusal};
-use super::route::Call;
+use super::route::{Call, may_ask_for};
 use super::{Exchange, Stop};
 use crate::live::Live;
 use crate::worker::Worker;
@@ -21,26 +22,74 @@ use crate::worker::Worker;
 /// Output tokens reserved when neither the caller nor the catalogue names a maximum.
 const OUTPUT_TOKENS_UNKNOWN: u64 = 4096;
 
-/// Holds what the call may cost in every bucket on the caller's path.
+/// Output tokens that are worth having: a call is clamped to no fewer (arbitrary; a paragraph).
+const CLAMP_TOKENS_MIN: u64 = 256;
+
+/// What a caller gets less than it asked for, since it could not pay for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Less {
+    /// Nothing less.
+    Nothing,
+    /// So many tokens for each choice at most.
+    Tokens(u64),
+    /// The answer of this model.
+    Model(ModelId),
+}
+
+impl Less {
+    /// Writes what a caller is told of it.
+    pub(super) fn append(self, fields: &mut Vec<u8>, live: &Live) {
+        match self {
+            Self::Nothing => {}
+            Self::Tokens(tokens) => {
+                fields.extend_from_slice(b"x-tollring-max-tokens: ");
+                append_decimal(fields, tokens);
+                fields.extend_from_slice(b"\r\n");
+            }
+            Self::Model(model) => {
+                let name = &live.config.models[model.index()].name;
+                append_field(fields, b"x-tollring-model", name.as_bytes());
+            }
+        }
+    }
+}
+
+/// Holds what the call may cost in every bucket on the caller's path. Where that is more than is
+/// there, the call may become one that asks for less.
 ///
 /// # Errors
 /// The refusal of the first bucket that lacks something; nothing is held then.
 pub(super) fn hold<'a>(
     (worker, live): (&'a Worker, &'a Live),
     exchange: &mut Exchange<'_>,
-    call: &Call,
+    call: &mut Call,
 ) -> Result<Bill<'a>, Stop> {
     let Some(caller) = exchange.facts.caller else {
         return Ok(Bill::free(worker));
     };
-    let demand = demand(live, call, caller)?;
+    let mut demand = demand((worker, live), call, caller, None)?;
     if matches!(demand.tariff, Tariff::Free) {
         return Ok(Bill::free(worker));
     }
+    let reserve = |demand: &Demand| {
+        let path = live.path(caller.key);
+        tollring_ledger::hold(path, demand.want, worker.slot(), worker.now())
+    };
+    let mut held = reserve(&demand);
+    if let Err(denial) = &held
+        && let Some((less, cheaper)) =
+            settle_for_less((worker, live), call, caller, (&demand, denial))
+        && let Ok(hold) = reserve(&cheaper)
+    {
+        exchange.facts.less = less;
+        if let (Less::Model(other), Call::Completion { model, .. }) = (less, &mut *call) {
+            *model = other;
+        }
+        (held, demand) = (Ok(hold), cheaper);
+    }
     let on = On::of(worker);
     let account = on.map(|_| Account::of(live, &exchange.facts, Some(call), caller));
-    let path = live.path(caller.key);
-    match tollring_ledger::hold(path, demand.want, worker.slot(), worker.now()) {
+    match held {
         Ok(hold) => {
             let output = (demand.output, demand.output_most);
             let held = (hold, demand.tariff);
@@ -63,6 +112,53 @@ pub(super) fn hold<'a>(
     }
 }
 
+/// What the call could ask for instead of what was denied, by the operator's word.
+fn settle_for_less(
+    (worker, live): (&Worker, &Live),
+    call: &Call,
+    caller: Caller,
+    (demand, denial): (&Demand, &Denial),
+) -> Option<(Less, Demand)> {
+    let Call::Completion {
+        endpoint,
+        model,
+        ask,
+    } = call
+    else {
+        return None;
+    };
+    let class = live.path(caller.key)[denial.bucket].spec().class;
+    let money = matches!(class, LimitClass::Quota | LimitClass::Balance);
+    let lacks = matches!(
+        denial.reason,
+        DenialReason::Insufficient | DenialReason::NeverFits | DenialReason::Spent
+    );
+    if !money || !lacks {
+        return None;
+    }
+    match live.config.quota.on_insufficient {
+        OnInsufficient::Reject => None,
+        OnInsufficient::Clamp if *endpoint == Endpoint::Embeddings => None,
+        OnInsufficient::Clamp => {
+            let affordable = affordable(worker, live, caller, demand)?;
+            let each = affordable / u64::from(ask.choices.max(1));
+            if each < CLAMP_TOKENS_MIN {
+                return None;
+            }
+            let cheaper = self::demand((worker, live), call, caller, Some(each)).ok()?;
+            Some((Less::Tokens(each), cheaper))
+        }
+        OnInsufficient::Downgrade => {
+            let other = live.config.models[model.index()].downgrade?;
+            if !may_ask_for(live, caller, other) {
+                return None;
+            }
+            let cheaper = completion((worker, live), (*endpoint, other, ask), caller, None).ok()?;
+            Some((Less::Model(other), cheaper))
+        }
+    }
+}
+
 /// What a call asks of the buckets.
 pub(super) struct Demand {
     pub(super) want: Amounts,
@@ -77,15 +173,20 @@ pub(super) struct Demand {
 ///
 /// # Errors
 /// When a money limit meets something that has no price.
-pub(super) fn demand(live: &Live, call: &Call, caller: Caller) -> Result<Demand, Refusal> {
+pub(super) fn demand(
+    (worker, live): (&Worker, &Live),
+    call: &Call,
+    caller: Caller,
+    cap: Option<u64>,
+) -> Result<Demand, Refusal> {
     match call {
         Call::Completion {
             endpoint,
             model,
             ask,
         } => {
-            let model = &live.config.models[model.index()];
-            completion(live, *endpoint, model, ask, caller)
+            let asked = (*endpoint, *model, ask);
+            completion((worker, live), asked, caller, cap)
         }
         Call::Service(service) => {
             let service = &live.config.services[service.index()];
@@ -123,25 +224,30 @@ pub(super) fn demand(live: &Live, call: &Call, caller: Caller) -> Result<Demand,
     }
 }
 
+/// What a call for a completion asks of the buckets; `cap` is the most that a choice may have,
+/// where the caller can pay for no more.
 fn completion(
-    live: &Live,
-    endpoint: Endpoint,
-    model: &Model,
-    ask: &Ask,
+    (worker, live): (&Worker, &Live),
+    (endpoint, id, ask): (Endpoint, ModelId, &Ask),
     caller: Caller,
+    cap: Option<u64>,
 ) -> Result<Demand, Refusal> {
+    let model = &live.config.models[id.index()];
     if model.price.is_none() && live.key(caller.key).has_money_limit {
         return Err(Refusal::ModelNotPriced);
     }
     let input = ask.input_tokens_estimate;
     // A model that can write no more than its maximum will not, whatever the caller allows.
-    let bounds = [ask.output_tokens_max, model.output_tokens_max];
+    let bounds = [ask.output_tokens_max, model.output_tokens_max, cap];
     let bound = bounds.into_iter().flatten().min();
     let most = bound.unwrap_or(OUTPUT_TOKENS_UNKNOWN);
-    let each = match live.config.quota.hold {
+    let usual = || worker.learnt.usual(caller.key, id);
+    let each = match (live.config.quota.hold, ask.stream) {
         _ if endpoint == Endpoint::Embeddings => 0,
-        HoldMode::Rolling if ask.stream => most.min(STEP_TOKENS),
-        HoldMode::Rolling | HoldMode::Strict => most,
+        (HoldMode::Strict, _) => most,
+        (HoldMode::Rolling, true) => most.min(STEP_TOKENS),
+        (HoldMode::Estimate, true) => most.min(usual().unwrap_or(STEP_TOKENS)),
+        (HoldMode::Rolling | HoldMode::Estimate, false) => most.min(usual().unwrap_or(most)),
     };
     let choices = u64::from(ask.choices);
     let output = each.saturating_mul(choices);
@@ -176,8 +282,8 @@ pub(super) fn covers(
     let Some(caller) = bill.caller() else {
         return true;
     };
-    let model = &live.config.models[model.index()];
-    match completion(live, endpoint, model, ask, caller) {
+    let asked = (endpoint, model, ask);
+    match completion((bill.worker(), live), asked, caller, None) {
         Ok(demand) => bill.cover(live, demand.want, demand.output_most),
         Err(_) => false,
     }

@@ -229,6 +229,7 @@ impl Downlink<'_> {
             if !dated {
                 worker.date.append(fields, worker.now());
             }
+            facts.less.append(fields, live);
             if let Some(caller) = caller {
                 worker.headroom.append(fields, worker, live, caller);
             }

@@ -35,6 +35,10 @@ pub struct Ask {
     /// What the input may cost, in tokens: an estimate from the bytes of its strings.
     pub input_tokens_estimate: u64,
     pub(super) usage_option: UsageOption,
+    /// Where the bounds on the output are written, `max_tokens` and `max_completion_tokens`.
+    pub(super) output_bounds: [Option<Span>; 2],
+    /// The offset of the body's last brace.
+    pub(super) close: u32,
 }
 
 /// How the body asks for the usage chunk, and where to ask for it.
@@ -119,6 +123,7 @@ struct Draft {
     stream: bool,
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
+    output_bounds: [Option<Span>; 2],
     choices: Option<u32>,
     best_of: Option<u32>,
     prompt: Option<Span>,
@@ -155,8 +160,12 @@ impl Draft {
             Member::Model => self.model = Some(read_model(scan)?),
             Member::Stream => self.stream = read_flag(scan, member)?.0,
             Member::StreamOptions => self.usage_option = Some(read_options(scan)?),
-            Member::MaxTokens => self.max_tokens = read_tokens(scan, member)?,
-            Member::MaxCompletionTokens => self.max_completion_tokens = read_tokens(scan, member)?,
+            Member::MaxTokens => {
+                (self.max_tokens, self.output_bounds[0]) = read_bound(scan, member)?;
+            }
+            Member::MaxCompletionTokens => {
+                (self.max_completion_tokens, self.output_bounds[1]) = read_bound(scan, member)?;
+            }
             Member::N => self.choices = read_choices(scan, member)?,
             Member::BestOf => self.best_of = read_choices(scan, member)?,
             Member::Prompt => {
@@ -212,8 +221,22 @@ impl Draft {
             include_usage: usage_option == UsageOption::On,
             input_tokens_estimate: self.estimate.tokens(),
             usage_option,
+            output_bounds: self.output_bounds,
+            close,
         })
     }
+}
+
+/// A bound on the output, and where its value stands.
+fn read_bound(
+    scan: &mut Scanner<'_>,
+    member: Member,
+) -> Result<(Option<u64>, Option<Span>), AskFault> {
+    scan.peek();
+    let start = offset(scan);
+    let tokens = read_tokens(scan, member)?;
+    let end = offset(scan);
+    Ok((tokens, Some(Span { start, end })))
 }
 
 fn read_model(scan: &mut Scanner<'_>) -> Result<Span, AskFault> {

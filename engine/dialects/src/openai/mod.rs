@@ -26,7 +26,7 @@ mod unary;
 mod usage;
 
 pub use ask::{Ask, read_ask};
-pub use edits::{Edits, PIECES_MAX, Piece, Pieces};
+pub use edits::{Cap, Edits, PIECES_MAX, Piece, Pieces};
 pub use estimate::{NUMBER_TOKENS, PICTURE_TOKENS};
 pub use fault::{AskFault, Member};
 pub use models::{append_model, append_models};

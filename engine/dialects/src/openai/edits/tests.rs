@@ -10,7 +10,7 @@ use crate::openai::{Endpoint, read_ask};
 fn edit(body: &str, target: &str, want_usage: bool) -> String {
     let ask = read_ask(Endpoint::ChatCompletions, body.as_bytes()).expect("the body is a request");
     let target = escape_json(target);
-    let edits = Edits::new(&ask, &target, want_usage);
+    let edits = Edits::new(&ask, &target, want_usage, None);
     let mut out = Vec::new();
     edits.append(body.as_bytes(), &mut out);
     assert_eq!(out.len(), edits.len_after(body.len()), "{body}");
@@ -46,7 +46,7 @@ fn a_body_that_needs_no_change_is_one_piece() {
     ] {
         let ask = read_ask(Endpoint::ChatCompletions, body.as_bytes()).expect("it is a request");
         let want_usage = ask.include_usage;
-        let pieces = Edits::new(&ask, b"t", want_usage).pieces(body.as_bytes());
+        let pieces = Edits::new(&ask, b"t", want_usage, None).pieces(body.as_bytes());
         assert_eq!(pieces.collect::<Vec<_>>(), [Piece::Kept(0..body.len())]);
     }
 }
@@ -135,4 +135,41 @@ proptest! {
         })?;
         prop_assert_eq!(edited, body);
     }
+}
+
+#[test]
+fn a_cap_takes_the_place_of_every_bound_or_stands_behind_the_rest() {
+    let capped = |endpoint, body: &str, tokens| {
+        let ask = read_ask(endpoint, body.as_bytes()).expect("it is a request");
+        let cap = Cap::new(endpoint, tokens);
+        let edits = Edits::new(&ask, b"t", ask.stream, Some(&cap));
+        let mut out = Vec::new();
+        edits.append(body.as_bytes(), &mut out);
+        assert_eq!(out.len(), edits.len_after(body.len()), "{body}");
+        let reread = read_ask(endpoint, &out).expect("it still is one");
+        assert_eq!(reread.output_tokens_max, Some(tokens));
+        String::from_utf8(out).expect("text stays text")
+    };
+    let chat = Endpoint::ChatCompletions;
+    let both = r#"{"max_tokens": 4096,"model":"m","max_completion_tokens":4096}"#;
+    assert_eq!(
+        capped(chat, both, 300),
+        r#"{"max_tokens": 300,"model":"t","max_completion_tokens":300}"#
+    );
+    assert_eq!(
+        capped(chat, r#"{"model":"m","max_tokens":null}"#, 0),
+        r#"{"model":"t","max_tokens":0}"#
+    );
+    assert_eq!(
+        capped(chat, r#"{"model":"m","stream":true}"#, u64::from(u32::MAX)),
+        concat!(
+            r#"{"model":"t","stream":true,"stream_options":{"include_usage":true},"#,
+            r#""max_completion_tokens":4294967295}"#
+        )
+    );
+    let old = Endpoint::Completions;
+    assert_eq!(
+        capped(old, r#"{"model":"m","prompt":"p"}"#, 256),
+        r#"{"model":"t","prompt":"p","max_tokens":256}"#
+    );
 }
