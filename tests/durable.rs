@@ -42,7 +42,8 @@ impl Kept {
             .tenant("acme", "")
             .key("acme", "bot", ACME, LIMITS)
             .set("store", "path", &path)
-            .set("store", "segment", "\"64KiB\"");
+            // Room for every test's records, so that none waits for the syncer to make more.
+            .set("store", "segment", "\"1MiB\"");
         let site = change(site);
         Self { folder, site }
     }
@@ -244,6 +245,7 @@ fn what_cannot_be_written_down_is_refused_and_is_taken_again_without_a_restart()
         let provider = answering();
         let kept = Kept::new(&provider, |site| {
             site.set("store", "journal_max", "\"1MiB\"")
+                .set("store", "segment", "\"64KiB\"")
                 .set("store", "fail_mode", &format!("{mode:?}"))
                 .set("server", "workers", "1")
                 .open_service("plain", "/plain", &provider.url())
