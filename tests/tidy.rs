@@ -16,7 +16,12 @@ use tree::Tree;
 const ARROWS: [(&str, &[&str]); 10] = [
     (
         "tollring-fuzz",
-        &["tollring-config", "tollring-dialects", "tollring-http1"],
+        &[
+            "tollring-config",
+            "tollring-dialects",
+            "tollring-http1",
+            "tollring-ledger",
+        ],
     ),
     (
         "tollring",

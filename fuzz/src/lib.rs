@@ -8,3 +8,6 @@ pub mod cut;
 pub mod members;
 pub mod plain_head;
 pub mod plain_usage;
+mod sum;
+
+pub use sum::crc32c;

@@ -12,7 +12,7 @@
 //! 240 checksum u32 over all that  244 0 u32                  248 synced u32, its checksum u32
 //! ```
 
-use super::layout::{RECORD_BYTES, Slot, u32_at, u64_at};
+use super::layout::{RECORD_BYTES, Slot};
 
 /// Bytes of a header: a record's, so that records lie at multiples of their size.
 pub(super) const HEADER_BYTES: usize = RECORD_BYTES;
@@ -150,4 +150,14 @@ pub(super) fn parse_name(name: &str) -> Option<(u16, u64)> {
     };
     // Only as we write it: `lane-3-17.seg` is somebody else's.
     (header.file_name() == name).then_some((lane, generation))
+}
+
+fn u32_at(slot: &Slot, at: usize) -> u32 {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&slot[at..at + 4]);
+    u32::from_le_bytes(bytes)
+}
+
+fn u64_at(slot: &Slot, at: usize) -> u64 {
+    u64::from(u32_at(slot, at)) | u64::from(u32_at(slot, at + 4)) << 32
 }

@@ -1,6 +1,7 @@
 //! How a record lies on disk: 256 bytes, little endian, with a checksum.
 //!
-//! Decides that what is read is exactly what was written, or nothing. A record that
+//! Decides that what is read is exactly what was written, or nothing. To the machine a record is
+//! 32 words, which is what it is put together and copied as. A record that
 //! touches more buckets than it has room for goes on in MORE records; the lead record and
 //! its MOREs are one unit, which is whole or not there. This file knows no files.
 //!
@@ -27,6 +28,8 @@ use crate::amounts::UnixMillis;
 
 /// Bytes of a record. A power of two, so that none lies across two pages.
 pub const RECORD_BYTES: usize = 256;
+/// Words of a record.
+const RECORD_WORDS: usize = RECORD_BYTES / size_of::<u64>();
 /// Postings in a lead record.
 const LEAD_POSTINGS: usize = 7;
 /// Postings in each MORE.
@@ -44,22 +47,21 @@ const _: () = assert!(
 const _: () = assert!(UNIT_SLOTS_MAX as usize == 1 + MORES_MAX);
 
 const CHECKSUM_BYTES: usize = 4;
-/// Where the sequence lies.
-pub(super) const SEQUENCE_AT: usize = 8;
-const REQUEST_AT: usize = 16;
-const NUMBERS_AT: usize = 40;
-const TOKENS_AT: usize = 80;
-const LEAD_POSTINGS_AT: usize = 144;
-const MORE_POSTINGS_AT: usize = 32;
-const POSTING_BYTES: usize = 16;
+/// Where the sequence lies, in words.
+const SEQUENCE_AT: usize = 1;
+const LEAD_POSTINGS_AT: usize = 18;
+const MORE_POSTINGS_AT: usize = 4;
+const POSTING_WORDS: usize = 2;
 /// The kind of a MORE; no [`Kind`] has it.
 const MORE: u8 = 0x4d;
 
-const _: () = assert!(LEAD_POSTINGS_AT + LEAD_POSTINGS * POSTING_BYTES == RECORD_BYTES);
-const _: () = assert!(MORE_POSTINGS_AT + MORE_POSTINGS * POSTING_BYTES == RECORD_BYTES);
+const _: () = assert!(LEAD_POSTINGS_AT + LEAD_POSTINGS * POSTING_WORDS == RECORD_WORDS);
+const _: () = assert!(MORE_POSTINGS_AT + MORE_POSTINGS * POSTING_WORDS == RECORD_WORDS);
 
 /// One record as bytes.
 pub(super) type Slot = [u8; RECORD_BYTES];
+/// One record as words, the first bytes of each in its lowest bits.
+pub(super) type Words = [u64; RECORD_WORDS];
 
 /// What makes a record this one and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,7 @@ impl Stamp {
 }
 
 /// Records that a unit with so many postings takes.
+#[inline]
 pub(super) const fn slots_of(postings: usize) -> u32 {
     assert!(postings <= POSTINGS_MAX, "a unit has no room for so many");
     match postings
@@ -100,27 +103,22 @@ pub(super) const fn slots_of(postings: usize) -> u32 {
 ///
 /// If there are more than [`POSTINGS_MAX`] postings.
 #[inline]
-pub(super) fn encode<P>(record: &Record, postings: P, stamp: Stamp, mut write: impl FnMut(&Slot))
+pub(super) fn encode<P>(record: &Record, postings: P, stamp: Stamp, mut write: impl FnMut(&Words))
 where
     P: ExactSizeIterator<Item = Posting>,
 {
     let mut postings = postings;
-    let mut left = postings.len();
-    let slots = slots_of(left);
-    let mut slot = lead(record);
-    slot[29] = byte(left);
-    left -= fill(&mut slot[LEAD_POSTINGS_AT..], &mut postings);
-    seal(&mut slot, stamp);
-    write(&slot);
-    for which in 1..slots {
-        let mut slot = [0; RECORD_BYTES];
-        slot[4] = MORE;
-        slot[5] = byte(left.min(MORE_POSTINGS));
-        slot[6] = byte(which as usize);
-        put(&mut slot, REQUEST_AT, record.request);
-        left -= fill(&mut slot[MORE_POSTINGS_AT..], &mut postings);
-        seal(&mut slot, stamp.after(which));
-        write(&slot);
+    let all = postings.len();
+    let mut words = [0; RECORD_WORDS];
+    fill_lead(&mut words, record, all);
+    fill(&mut words[LEAD_POSTINGS_AT..], &mut postings);
+    seal(&mut words, stamp);
+    write(&words);
+    for which in 1..slots_of(all) {
+        let mut words = more_head(record.request, which, more_postings(all, which));
+        fill(&mut words[MORE_POSTINGS_AT..], &mut postings);
+        seal(&mut words, stamp.after(which));
+        write(&words);
     }
 }
 
@@ -140,13 +138,11 @@ pub(super) fn decode(bytes: &[u8], stamp: Stamp, postings: &mut Vec<Posting>) ->
     let Some(slot) = bytes.first_chunk::<RECORD_BYTES>() else {
         return Read::Short;
     };
-    if !is_sealed(slot, stamp) {
-        return Read::Invalid;
-    }
-    let Some(record) = record_of(slot) else {
+    let words = words_of(slot);
+    let all = usize::from(half(words[3], 1).to_le_bytes()[1]);
+    let Some(record) = record_of(&words).filter(|_| is_sealed(&words, stamp)) else {
         return Read::Invalid;
     };
-    let all = usize::from(slot[29]);
     if all > POSTINGS_MAX {
         return Read::Invalid;
     }
@@ -155,11 +151,13 @@ pub(super) fn decode(bytes: &[u8], stamp: Stamp, postings: &mut Vec<Posting>) ->
         return Read::Short;
     }
     let before = postings.len();
-    let mut left = all - take(&slot[LEAD_POSTINGS_AT..], all, postings);
-    let mut whole = is_blank(&slot[LEAD_POSTINGS_AT..], all);
+    let mut whole = take(&words[LEAD_POSTINGS_AT..], all.min(LEAD_POSTINGS), postings);
     for (which, more) in (1..slots).zip(bytes[RECORD_BYTES..].as_chunks().0) {
-        whole &= is_sealed(more, stamp.after(which)) && is_more(more, which, left, &record);
-        left -= take(&more[MORE_POSTINGS_AT..], left, postings);
+        let (more, here) = (words_of(more), more_postings(all, which));
+        let head = more_head(record.request, which, here);
+        whole &= is_sealed(&more, stamp.after(which)) && half(more[0], 1) == half(head[0], 1);
+        whole &= more[2..MORE_POSTINGS_AT] == head[2..MORE_POSTINGS_AT];
+        whole &= take(&more[MORE_POSTINGS_AT..], here, postings);
     }
     if !whole {
         postings.truncate(before);
@@ -170,113 +168,119 @@ pub(super) fn decode(bytes: &[u8], stamp: Stamp, postings: &mut Vec<Posting>) ->
 
 /// The sequence of the record in `slot`, if it is whole and begins a unit.
 pub(super) fn sequence_of(slot: &Slot, salt: u32) -> Option<Sequence> {
-    let sequence = Sequence(u64_at(slot, SEQUENCE_AT));
-    (is_sealed(slot, Stamp { salt, sequence }) && record_of(slot).is_some()).then_some(sequence)
+    let words = words_of(slot);
+    let sequence = Sequence(words[SEQUENCE_AT]);
+    (is_sealed(&words, Stamp { salt, sequence }) && record_of(&words).is_some()).then_some(sequence)
 }
 
-fn checksum(slot: &Slot, salt: u32) -> u32 {
-    crc32c::crc32c_append(salt, &slot[CHECKSUM_BYTES..])
+/// Whether the record in `slot` was meant to be number `sequence`, whole or not.
+pub(super) fn claims(slot: &Slot, sequence: Sequence) -> bool {
+    words_of(slot)[SEQUENCE_AT] == sequence.0
+}
+
+fn words_of(slot: &Slot) -> Words {
+    let mut words = [0; RECORD_WORDS];
+    for (word, bytes) in words.iter_mut().zip(slot.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
 }
 
 #[inline]
-fn seal(slot: &mut Slot, stamp: Stamp) {
-    put(slot, SEQUENCE_AT, stamp.sequence.0.to_le_bytes());
-    let checksum = checksum(slot, stamp.salt);
-    put(slot, 0, checksum.to_le_bytes());
+fn checksum(words: &Words, salt: u32) -> u32 {
+    // A loop is a copy here, where `map` is 32 calls.
+    let mut bytes = [[0; size_of::<u64>()]; RECORD_WORDS];
+    for (bytes, word) in bytes.iter_mut().zip(words) {
+        *bytes = word.to_le_bytes();
+    }
+    crc32c::crc32c_append(salt, &bytes.as_flattened()[CHECKSUM_BYTES..])
 }
 
-fn is_sealed(slot: &Slot, stamp: Stamp) -> bool {
-    u64_at(slot, SEQUENCE_AT) == stamp.sequence.0 && u32_at(slot, 0) == checksum(slot, stamp.salt)
+/// Gives a record its sequence, then its checksum.
+#[inline]
+fn seal(words: &mut Words, stamp: Stamp) {
+    words[SEQUENCE_AT] = stamp.sequence.0;
+    words[0] |= u64::from(checksum(words, stamp.salt));
+}
+
+fn is_sealed(words: &Words, stamp: Stamp) -> bool {
+    words[SEQUENCE_AT] == stamp.sequence.0 && half(words[0], 0) == checksum(words, stamp.salt)
 }
 
 /// A lead record but for its postings and its seal.
 #[inline]
-fn lead(record: &Record) -> Slot {
-    let mut slot = [0; RECORD_BYTES];
-    slot[4] = record.kind as u8;
-    slot[5] = record.outcome as u8;
-    slot[6] = record.usage_source as u8;
-    slot[7] = record.dialect;
-    put(&mut slot, REQUEST_AT, record.request);
-    slot[28] = record.attempt;
-    put(&mut slot, 30, record.status.to_le_bytes());
-    put(&mut slot, 32, record.at.0.to_le_bytes());
-    let numbers = [
-        record.tenant,
-        record.key,
-        record.team,
-        record.service,
-        record.model_asked,
-        record.model_served,
-        record.provider,
-        record.price_version,
+fn fill_lead(words: &mut Words, record: &Record, postings: usize) {
+    let kinds = [
+        record.kind as u8,
+        record.outcome as u8,
+        record.usage_source as u8,
+        record.dialect,
     ];
-    for (place, number) in numbers.into_iter().enumerate() {
-        put(&mut slot, NUMBERS_AT + 4 * place, number.to_le_bytes());
-    }
-    put(&mut slot, 72, record.refusal.to_le_bytes());
-    put(&mut slot, 76, record.ttfb_us.to_le_bytes());
-    let counts = &record.tokens;
-    let counts = [
-        counts.input,
-        counts.output,
-        counts.cached_read,
-        counts.cache_write,
-        counts.reasoning,
-        counts.audio,
-        counts.image,
-        counts.searches,
-    ];
-    for (place, count) in counts.into_iter().enumerate() {
-        put(&mut slot, TOKENS_AT + 4 * place, count.to_le_bytes());
-    }
-    put(&mut slot, 112, record.cost.0.to_le_bytes());
-    put(&mut slot, 120, record.total_us.to_le_bytes());
-    put(&mut slot, 128, record.bytes_in.to_le_bytes());
-    put(&mut slot, 136, record.bytes_out.to_le_bytes());
-    slot
+    let [status_low, status_high] = record.status.to_le_bytes();
+    let states = [record.attempt, byte(postings), status_low, status_high];
+    let tokens = &record.tokens;
+    words[0] = pair(0, u32::from_le_bytes(kinds));
+    [words[2], words[3]] = id_words(record.request, u32::from_le_bytes(states));
+    words[4] = record.at.0.cast_unsigned();
+    words[5] = pair(record.tenant, record.key);
+    words[6] = pair(record.team, record.service);
+    words[7] = pair(record.model_asked, record.model_served);
+    words[8] = pair(record.provider, record.price_version);
+    words[9] = pair(u32::from(record.refusal), record.ttfb_us);
+    words[10] = pair(tokens.input, tokens.output);
+    words[11] = pair(tokens.cached_read, tokens.cache_write);
+    words[12] = pair(tokens.reasoning, tokens.audio);
+    words[13] = pair(tokens.image, tokens.searches);
+    words[14] = record.cost.0.cast_unsigned();
+    words[15] = record.total_us;
+    words[16] = record.bytes_in;
+    words[17] = record.bytes_out;
 }
 
 /// What a lead record says; none for a MORE, and for values that nothing writes.
-fn record_of(slot: &Slot) -> Option<Record> {
-    if u16_at(slot, 74) != 0 {
-        return None;
-    }
-    let number = |place: usize| u32_at(slot, NUMBERS_AT + 4 * place);
-    let count = |place: usize| u32_at(slot, TOKENS_AT + 4 * place);
+fn record_of(words: &Words) -> Option<Record> {
+    let (low, high) = (
+        |at: usize| half(words[at], 0),
+        |at: usize| half(words[at], 1),
+    );
+    let [kind, outcome, usage_source, dialect] = high(0).to_le_bytes();
+    let [attempt, _, status_low, status_high] = high(3).to_le_bytes();
+    let mut request = [0; 12];
+    request[..8].copy_from_slice(&words[2].to_le_bytes());
+    request[8..].copy_from_slice(&low(3).to_le_bytes());
     Some(Record {
-        kind: kind_of(slot[4])?,
-        outcome: outcome_of(slot[5])?,
-        usage_source: usage_source_of(slot[6])?,
-        dialect: slot[7],
-        request: bytes_at(slot, REQUEST_AT),
-        attempt: slot[28],
-        status: u16_at(slot, 30),
-        at: UnixMillis(i64_at(slot, 32)),
-        tenant: number(0),
-        key: number(1),
-        team: number(2),
-        service: number(3),
-        model_asked: number(4),
-        model_served: number(5),
-        provider: number(6),
-        price_version: number(7),
-        refusal: u16_at(slot, 72),
-        ttfb_us: u32_at(slot, 76),
+        kind: kind_of(kind)?,
+        outcome: outcome_of(outcome)?,
+        usage_source: usage_source_of(usage_source)?,
+        dialect,
+        request,
+        attempt,
+        status: u16::from_le_bytes([status_low, status_high]),
+        at: UnixMillis(words[4].cast_signed()),
+        tenant: low(5),
+        key: high(5),
+        team: low(6),
+        service: high(6),
+        model_asked: low(7),
+        model_served: high(7),
+        provider: low(8),
+        price_version: high(8),
+        refusal: u16::try_from(low(9)).ok()?,
+        ttfb_us: high(9),
         tokens: TokenCounts {
-            input: count(0),
-            output: count(1),
-            cached_read: count(2),
-            cache_write: count(3),
-            reasoning: count(4),
-            audio: count(5),
-            image: count(6),
-            searches: count(7),
+            input: low(10),
+            output: high(10),
+            cached_read: low(11),
+            cache_write: high(11),
+            reasoning: low(12),
+            audio: high(12),
+            image: low(13),
+            searches: high(13),
         },
-        cost: NanoUsd(i64_at(slot, 112)),
-        total_us: u64_at(slot, 120),
-        bytes_in: u64_at(slot, 128),
-        bytes_out: u64_at(slot, 136),
+        cost: NanoUsd(words[14].cast_signed()),
+        total_us: words[15],
+        bytes_in: words[16],
+        bytes_out: words[17],
     })
 }
 
@@ -301,81 +305,68 @@ fn usage_source_of(byte: u8) -> Option<UsageSource> {
         .find(|source| *source as u8 == byte)
 }
 
-/// Whether a sealed record is MORE number `which` of `record`, which has `left` postings to go.
-fn is_more(slot: &Slot, which: u32, left: usize, record: &Record) -> bool {
-    let here = left.min(MORE_POSTINGS);
-    slot[4..8] == [MORE, byte(here), byte(which as usize), 0]
-        && slot[REQUEST_AT..][..12] == record.request
-        && u32_at(slot, 28) == 0
-        && is_blank(&slot[MORE_POSTINGS_AT..], here)
+/// Postings in MORE number `which` of a unit that has `all`.
+fn more_postings(all: usize, which: u32) -> usize {
+    let before = LEAD_POSTINGS + (which as usize - 1) * MORE_POSTINGS;
+    all.saturating_sub(before).min(MORE_POSTINGS)
 }
 
-/// Writes as many postings as there is room for, and says how many there were.
+/// MORE number `which`, but for its postings and its seal.
+fn more_head(request: [u8; 12], which: u32, postings: usize) -> Words {
+    let mut words = [0; RECORD_WORDS];
+    let kinds = [MORE, byte(postings), byte(which as usize), 0];
+    words[0] = pair(0, u32::from_le_bytes(kinds));
+    [words[2], words[3]] = id_words(request, 0);
+    words
+}
+
+/// A request's id, and what stands in the rest of its second word.
 #[inline]
-fn fill(room: &mut [u8], postings: &mut impl Iterator<Item = Posting>) -> usize {
-    let mut filled = 0;
+fn id_words(request: [u8; 12], rest: u32) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = request;
+    let end = u32::from_le_bytes([i, j, k, l]);
+    [
+        u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        pair(end, rest),
+    ]
+}
+
+/// Writes as many postings as there is room for.
+#[inline]
+fn fill(room: &mut [u64], postings: &mut impl Iterator<Item = Posting>) {
     // The room first: a posting that was taken must be written.
-    for (room, posting) in room
-        .as_chunks_mut::<POSTING_BYTES>()
-        .0
-        .iter_mut()
-        .zip(postings)
-    {
-        put(room, 0, posting.bucket.to_le_bytes());
-        put(room, 4, posting.ends_s.to_le_bytes());
-        put(room, 8, posting.amount.to_le_bytes());
-        filled += 1;
+    for ([which, amount], posting) in room.as_chunks_mut().0.iter_mut().zip(postings) {
+        *which = pair(posting.bucket, posting.ends_s);
+        *amount = posting.amount.cast_unsigned();
     }
-    filled
 }
 
-/// Reads as many of `left` postings as there is room for, and says how many those were.
-fn take(room: &[u8], left: usize, postings: &mut Vec<Posting>) -> usize {
-    let before = postings.len();
-    let here = room.as_chunks::<POSTING_BYTES>().0.iter().take(left);
-    postings.extend(here.map(|posting| Posting {
-        bucket: u32_at(posting, 0),
-        ends_s: u32_at(posting, 4),
-        amount: i64_at(posting, 8),
+/// Reads so many postings. Says whether nothing stands in the room of those that are not there.
+fn take(room: &[u64], count: usize, postings: &mut Vec<Posting>) -> bool {
+    let (there, rest) = room.split_at(count * POSTING_WORDS);
+    postings.extend(there.as_chunks().0.iter().map(|[which, amount]| Posting {
+        bucket: half(*which, 0),
+        ends_s: half(*which, 1),
+        amount: amount.cast_signed(),
     }));
-    postings.len() - before
+    rest.iter().all(|word| *word == 0)
 }
 
-/// Whether nothing stands in the room of postings that are not there.
-fn is_blank(room: &[u8], postings: usize) -> bool {
-    let unused = room.get(postings * POSTING_BYTES..).unwrap_or_default();
-    unused.iter().all(|&byte| byte == 0)
-}
-
+/// Two halves of a word, the lower first.
 #[inline]
-fn put<const N: usize>(slot: &mut [u8], at: usize, bytes: [u8; N]) {
-    slot[at..at + N].copy_from_slice(&bytes);
+const fn pair(low: u32, high: u32) -> u64 {
+    low as u64 | (high as u64) << 32
+}
+
+/// The lower half of a word, or with `which` 1 the upper one.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a half is meant")]
+const fn half(word: u64, which: u32) -> u32 {
+    (word >> (32 * which)) as u32
 }
 
 /// A number of postings; a unit has few.
 #[inline]
 fn byte(count: usize) -> u8 {
     u8::try_from(count).expect("a unit has fewer than 256 postings")
-}
-
-fn bytes_at<const N: usize>(slot: &[u8], at: usize) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(&slot[at..at + N]);
-    bytes
-}
-
-fn u16_at(slot: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes(bytes_at(slot, at))
-}
-
-pub(super) fn u32_at(slot: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes_at(slot, at))
-}
-
-pub(super) fn u64_at(slot: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes_at(slot, at))
-}
-
-fn i64_at(slot: &[u8], at: usize) -> i64 {
-    i64::from_le_bytes(bytes_at(slot, at))
 }

@@ -37,17 +37,17 @@ impl Map {
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast::<AtomicU64>(), words) }
     }
 
-    /// Copies `bytes` to `at`. Both are multiples of a word.
+    /// Copies `words` to byte `at`, a multiple of a word.
     ///
     /// # Panics
     ///
     /// If they lie beyond the end.
     #[inline]
-    pub(super) fn put<const N: usize>(&self, at: usize, bytes: &[u8; N]) {
-        let words = &self.words()[at / WORD_BYTES..][..N / WORD_BYTES];
-        for (word, bytes) in words.iter().zip(bytes.as_chunks::<WORD_BYTES>().0) {
+    pub(super) fn put<const N: usize>(&self, at: usize, words: &[u64; N]) {
+        let room = &self.words()[at / WORD_BYTES..][..N];
+        for (there, word) in room.iter().zip(words) {
             // Whoever must see this in order looks at a count that is released later.
-            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+            there.store(word.to_le(), Ordering::Relaxed);
         }
     }
 

@@ -246,7 +246,7 @@ impl Walk<'_> {
             return Err(damaged(&opened.path, offset_of(end.slot)));
         }
         let whole = self.scanner.whole_records(&opened, salt, end.slot)?;
-        if whole > 0 || self.scanner.is_begun(&opened, end)? {
+        if whole > 0 || Scanner::is_begun(&opened, end)? {
             self.found.recovered.torn.push(Torn {
                 file: opened.path.clone(),
                 offset: offset_of(end.slot),

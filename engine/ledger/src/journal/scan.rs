@@ -10,9 +10,7 @@ use std::os::unix::fs::FileExt;
 use super::fault::JournalFault;
 use super::folder::Opened;
 use super::header::{Header, offset_of, place_of};
-use super::layout::{
-    RECORD_BYTES, Read, SEQUENCE_AT, Slot, Stamp, UNIT_SLOTS_MAX, decode, sequence_of, u64_at,
-};
+use super::layout::{RECORD_BYTES, Read, Slot, Stamp, UNIT_SLOTS_MAX, claims, decode, sequence_of};
 use super::record::{Posting, Record, Sequence};
 
 /// Records that are read from a file at once.
@@ -118,14 +116,14 @@ impl Scanner {
     }
 
     /// Whether something was meant to be written at `place`, whole or not.
-    pub(super) fn is_begun(&mut self, opened: &Opened, place: Place) -> Result<bool, JournalFault> {
+    pub(super) fn is_begun(opened: &Opened, place: Place) -> Result<bool, JournalFault> {
         if place.slot >= opened.header.slots() {
             return Ok(false);
         }
-        self.bytes.resize(RECORD_BYTES, 0);
-        read_at(&opened.file, &mut self.bytes, offset_of(place.slot))
+        let mut slot: Slot = [0; RECORD_BYTES];
+        read_at(&opened.file, &mut slot, offset_of(place.slot))
             .map_err(|source| JournalFault::io("reading", &opened.path, source))?;
-        Ok(u64_at(&self.bytes, SEQUENCE_AT) == place.sequence.0)
+        Ok(claims(&slot, place.sequence))
     }
 
     /// As [`Self::units`], over what is in the buffer. Says whether it is over.

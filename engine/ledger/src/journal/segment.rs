@@ -13,7 +13,7 @@ use super::disk::Disk;
 use super::fault::JournalFault;
 use super::folder::Opened;
 use super::header::{Header, MARK_AT, place_of};
-use super::layout::{RECORD_BYTES, Slot};
+use super::layout::{RECORD_BYTES, Words};
 use super::map::Map;
 use super::record::Sequence;
 
@@ -108,8 +108,8 @@ impl Segment {
 
     /// The writer's: a record goes to place `slot`.
     #[inline]
-    pub(super) fn put(&self, slot: u32, bytes: &Slot) {
-        self.map.put(place_of(slot), bytes);
+    pub(super) fn put(&self, slot: u32, words: &Words) {
+        self.map.put(place_of(slot), words);
     }
 
     /// The writer's: so many records are whole.
@@ -158,8 +158,7 @@ impl Segment {
             return Ok(None);
         }
         self.synced.store(filled, Ordering::Release);
-        let mark = self.header.mark(filled).to_le_bytes();
-        self.map.put(MARK_AT, &mark);
+        self.map.put(MARK_AT, &[self.header.mark(filled)]);
         // As much again as was written since the last time, and a little for luck.
         self.touch(filled, (filled - synced).saturating_mul(2));
         let first = self.first.load(Ordering::Relaxed);
@@ -202,5 +201,3 @@ fn fill_unnamed(
     disk.sync(unnamed, &file)?;
     Ok(file)
 }
-
-const _: () = assert!(RECORD_BYTES.is_multiple_of(size_of::<u64>()));

@@ -195,8 +195,8 @@ impl Writer {
             sequence,
         };
         let mut slot = self.filled;
-        encode(record, postings, stamp, |bytes| {
-            segment.put(slot, bytes);
+        encode(record, postings, stamp, |words| {
+            segment.put(slot, words);
             slot += 1;
         });
         segment.publish(slot);

@@ -58,8 +58,8 @@ prop_compose! {
 
 fn encoded(record: &Record, postings: &[Posting], stamp: Stamp) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode(record, postings.iter().copied(), stamp, |slot| {
-        bytes.extend_from_slice(slot);
+    encode(record, postings.iter().copied(), stamp, |words| {
+        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
     });
     bytes
 }
