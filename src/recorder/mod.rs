@@ -156,6 +156,8 @@ impl Recorder {
             import,
             others,
         } = &mut *books;
+        // Only what is synced is imported. If it fails, the syncer says so.
+        let _ = self.journal.sync();
         import.catch_up(store)?;
         let now_s = unix_seconds();
         snapshot.numbers = numbers::number(store, snapshot, now_s)?;
@@ -208,6 +210,10 @@ impl Recorder {
 
     /// Lets go of what the store has for good.
     fn release(&self) -> Result<(), Fault> {
+        if self.durability == Durability::Async {
+            // Nobody else does, and only what is synced is imported.
+            self.journal.sync()?;
+        }
         let mut books = self.books();
         let Books { store, import, .. } = &mut *books;
         let durable = store.make_durable()?;
@@ -221,6 +227,8 @@ impl Recorder {
     fn close(&self, succeeded: bool) -> Result<(), Fault> {
         let mut books = self.books();
         let Books { store, import, .. } = &mut *books;
+        // What is not synced would not be imported, and be gone with its folder.
+        self.journal.sync()?;
         import.catch_up(store)?;
         store.make_durable()?;
         if succeeded || import.has_open_holds() {

@@ -81,6 +81,26 @@ pub(super) fn settle(path: &Path, run: u32, store: &mut Store) -> Result<Option<
         let (file, offset) = (torn.file.display(), torn.offset);
         tracing::warn!(%file, offset, records = torn.records, "a torn end of the journal was cut");
     }
+    for gap in &recovered.missing {
+        let (lane, from, to) = (gap.lane, gap.from.0, gap.to.0);
+        tracing::error!(
+            run,
+            lane,
+            from,
+            to,
+            "records of the journal are missing: not charged"
+        );
+    }
+    for gap in &recovered.behind {
+        let (lane, from, to) = (gap.lane, gap.from.0, gap.to.0);
+        tracing::error!(
+            run,
+            lane,
+            from,
+            to,
+            "the disk lost records that it had acknowledged"
+        );
+    }
     remove(&folder)?;
     store.forget_run(run)?;
     Ok(Some(Found {
