@@ -210,6 +210,23 @@ fn an_answer_that_waits_for_the_disk_comes() {
 }
 
 #[test]
+fn what_was_not_synced_yet_is_imported_before_a_process_that_ends_takes_its_journal_away() {
+    let provider = answering();
+    for (durability, sync_interval) in [("async", "10ms"), ("group", "1s")] {
+        let kept = Kept::new(&provider, |site| {
+            site.set("store", "durability", &format!("{durability:?}"))
+                .set("store", "sync_interval", &format!("{sync_interval:?}"))
+        });
+        let gateway = kept.start();
+        for _ in 0..20 {
+            assert_eq!(gateway.ask(&chat(json!({}))).status, 200);
+        }
+        stop(gateway, "TERM");
+        charged(&kept.start(), 20);
+    }
+}
+
+#[test]
 fn a_store_that_cannot_be_opened_is_a_clear_line() {
     let folder = Folder::new();
     std::fs::write(folder.file("taken"), "a file").unwrap();
