@@ -48,6 +48,8 @@ impl Snapshot {
                 "memory": self.limits.memory,
             },
             "quota": {
+                "tz": self.quota.calendar.zone_name(),
+                "anchor": self.quota.calendar.anchor_text(),
                 "hold": store::word(&HOLD_MODES, self.quota.hold),
                 "on_insufficient": store::word(&ON_INSUFFICIENT, self.quota.on_insufficient),
                 "on_midstream": match self.quota.on_midstream {
@@ -175,7 +177,16 @@ impl Snapshot {
 
     fn describe_bucket(&self, id: BucketId) -> Value {
         let bucket = &self.buckets[id.index()];
-        json!({ "scope": bucket.scope.word(), "scope_id": bucket.scope_id, "name": bucket.name })
+        let mut described = json!({
+            "scope": bucket.scope.word(),
+            "scope_id": bucket.scope_id,
+            "name": bucket.name,
+        });
+        if bucket.window.follows_calendar() {
+            described["tz"] = json!(bucket.calendar.zone_name());
+            described["anchor"] = json!(bucket.calendar.anchor_text());
+        }
+        described
     }
 }
 

@@ -7,18 +7,18 @@
 mod care;
 mod rules;
 mod store;
+mod tenants;
 
 use serde_json::{Map, Value, json};
 
 use crate::limits::{
-    API_KEYS_MAX, BODY_BYTES_MAX, BODY_BYTES_MIN, BODY_RATE_MAX, CERTIFICATES_MAX, CONCURRENT_MAX,
-    CONNECTIONS_MAX, COUNT_MAX, FALLBACK_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX, HEAD_BYTES_MIN,
-    HEAD_FIELDS_MAX, HEAD_FIELDS_MIN, LIMITS_MAX, LISTEN_MAX, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
-    NETWORKS_MAX, REQUESTS_PER_CONNECTION_MAX, TARGET_BYTES_MIN, TARGETS_MAX, UPSTREAMS_MAX,
-    WEIGHT_MAX, WORKERS_MAX,
+    API_KEYS_MAX, BODY_BYTES_MAX, BODY_BYTES_MIN, BODY_RATE_MAX, CERTIFICATES_MAX, CONNECTIONS_MAX,
+    COUNT_MAX, FALLBACK_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX, HEAD_BYTES_MIN, HEAD_FIELDS_MAX,
+    HEAD_FIELDS_MIN, LISTEN_MAX, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, NETWORKS_MAX,
+    REQUESTS_PER_CONNECTION_MAX, TARGET_BYTES_MIN, TARGETS_MAX, UPSTREAMS_MAX, WEIGHT_MAX,
+    WORKERS_MAX,
 };
 use crate::schema::gateway::{HOLD_MODES, LIMITS_DEFAULT, ON_INSUFFICIENT, TIMEOUTS_DEFAULT};
-use crate::schema::limit::{UNITS, WINDOWS};
 use crate::value::show_duration;
 
 /// The JSON Schema (draft 2020-12) of the file.
@@ -36,8 +36,8 @@ pub fn schema_json() -> String {
             "limits": limits(),
             "quota": quota(),
             "errors": errors(),
-            "plans": named(plan()),
-            "tenants": named(tenant()),
+            "plans": named(tenants::plan()),
+            "tenants": named(tenants::tenant()),
         }),
     );
     root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
@@ -374,6 +374,8 @@ fn quota() -> Value {
                 "When there is less than a call needs.",
             ),
             "on_midstream": word(&["finish", "cut"], "When the money ends during an answer."),
+            "tz": tenants::zone(),
+            "anchor": tenants::anchor(),
         }),
     )
 }
@@ -385,71 +387,6 @@ fn errors() -> Value {
             "exhausted_status": { "enum": [402, 429, 403], "default": 402 },
             "top_up_url": text("Where a caller can buy more."),
             "expose_parent_amounts": flag(false, "Whether a key sees its tenant's amounts."),
-        }),
-    )
-}
-
-/// One limit: the fields of both forms, and that it is one of them.
-fn limit() -> Value {
-    let units: Vec<_> = UNITS.iter().map(|(word, _)| *word).collect();
-    let windows: Vec<_> = WINDOWS.iter().map(|(word, _)| *word).collect();
-    let count = whole(1, COUNT_MAX.unsigned_abs(), "A count.");
-    let mut limit = table(
-        &[],
-        json!({
-            "concurrent": whole(1, CONCURRENT_MAX, "Requests in flight at one time."),
-            "unit": { "enum": units, "description": "What is counted." },
-            "amount": {
-                "anyOf": [count, usd("Money, or a count.")],
-            },
-            "per": { "enum": windows, "description": "Over what window." },
-            "rate": flag(false, "Whether an hour is a rate (429) and not a quota (402)."),
-        }),
-    );
-    limit["oneOf"] =
-        json!([{ "required": ["concurrent"] }, { "required": ["unit", "amount", "per"] }]);
-    limit
-}
-
-/// The fields that plans and keys share.
-fn offer() -> Map<String, Value> {
-    let limits = json!({ "type": "array", "items": limit(), "maxItems": LIMITS_MAX });
-    let lists = [
-        ("limits", limits),
-        ("models", texts("The models it may ask for; absent: all.")),
-        ("services", texts("The services it may call; absent: all.")),
-    ];
-    lists
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
-}
-
-fn plan() -> Value {
-    table(&[], offer().into())
-}
-
-fn tenant() -> Value {
-    let mut key = offer();
-    key.insert("name".to_owned(), text("Its name."));
-    key.insert("disabled".to_owned(), flag(false, "Whether it is refused."));
-    key.insert(
-        "sha256".to_owned(),
-        json!({ "type": "string", "pattern": "^[0-9a-fA-F]{64}$|\\$\\{" }),
-    );
-    key.insert(
-        "subject".to_owned(),
-        text("The subject of a client certificate, in place of sha256."),
-    );
-    let limits = offer().remove("limits");
-    table(
-        &[],
-        json!({
-            "plan": text("The plan it subscribes to."),
-            "balance": usd("Prepaid USD; absent: not prepaid."),
-            "suspended": flag(false, "Whether every request is refused."),
-            "limits": limits,
-            "keys": { "type": "array", "items": table(&["name"], key.into()) },
         }),
     )
 }

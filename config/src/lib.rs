@@ -6,6 +6,7 @@
 //! two places, and turns names into indexes. [`load`] reads the file, and is all
 //! the I/O there is here; live state, and what a limit means, live elsewhere.
 
+pub mod calendar;
 pub mod care;
 pub mod digest;
 pub mod fault;
@@ -29,6 +30,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub use calendar::Calendar;
 pub use care::*;
 pub use fault::{Fault, Faults, Problem};
 pub use json_schema::schema_json;

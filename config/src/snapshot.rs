@@ -4,6 +4,7 @@
 //! index, so that nothing on the path of a request can fail to be found. It
 //! holds no live state: counters of buckets live in the ledger.
 
+mod bucket;
 mod proxy;
 mod store;
 mod tls;
@@ -13,12 +14,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::calendar::Calendar;
 use crate::care::{Balance, Care, Retries};
 use crate::digest::ByDigest;
 use crate::rules::{Edge, Network, ServiceRules};
 use crate::secret::Secret;
-use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
+use crate::units::NanoUsd;
 
+pub use bucket::BucketSpec;
 pub use proxy::UpstreamProxy;
 pub use store::{CrashSettle, Durability, FailMode, Numbers, Store};
 pub use tls::{CertificateFiles, ClientCertificates, ServerTls, TlsVersion, UpstreamTls};
@@ -184,8 +187,8 @@ pub struct Limits {
     pub memory: Option<u64>,
 }
 
-/// How much is reserved, and what happens when it was too little.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much is reserved, what happens when it was too little, and whose days count.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaPolicy {
     /// How the output of a streamed answer is reserved.
     pub hold: HoldMode,
@@ -193,6 +196,8 @@ pub struct QuotaPolicy {
     pub on_insufficient: OnInsufficient,
     /// What happens when an extension is denied while the answer streams.
     pub on_midstream: OnMidstream,
+    /// The calendar of windows whose limit, tenant and plan name none.
+    pub calendar: Calendar,
 }
 
 /// How the output of an answer is reserved.
@@ -438,25 +443,4 @@ pub struct ApiKey {
     pub path: Vec<BucketId>,
     /// Whether any bucket of `path` counts money.
     pub has_money_limit: bool,
-}
-
-/// One limit: whose, of what, over what window, how much.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BucketSpec {
-    /// Lasts over reloads: scope, owner, unit, window. Two specs never share one.
-    pub identity: Box<str>,
-    /// Whose it is.
-    pub scope: Scope,
-    /// The tenant's name, or `tenant/key`.
-    pub scope_id: Box<str>,
-    /// A name for people: "1000000 tokens per month", "prepaid balance".
-    pub name: Box<str>,
-    /// What it counts.
-    pub unit: Unit,
-    /// Over what span.
-    pub window: Window,
-    /// How much: requests, tokens, nano-USD or requests in flight.
-    pub limit: i64,
-    /// What kind of no it gives.
-    pub class: LimitClass,
 }

@@ -85,7 +85,8 @@ impl Unit {
     }
 }
 
-/// Over what span of time a limit counts; calendar windows are in UTC.
+/// Over what span of time a limit counts; whose days these are, and from which of them they are
+/// counted, is the [`Calendar`](crate::Calendar)'s to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Window {
     /// A second of the clock.
@@ -94,15 +95,15 @@ pub enum Window {
     Minute,
     /// An hour of the clock.
     Hour,
-    /// A day from midnight UTC.
+    /// A day.
     Day,
-    /// A week from Monday, midnight UTC (ISO 8601).
+    /// A week.
     Week,
-    /// A calendar month.
+    /// A month.
     Month,
-    /// A quarter of a calendar year.
+    /// Three months.
     Quarter,
-    /// A calendar year.
+    /// A year.
     Year,
     /// For ever: a balance, or a limit that never resets.
     Total,
@@ -122,6 +123,14 @@ impl Window {
             Self::Year => "year",
             Self::Total => "total",
         }
+    }
+
+    /// Whether a calendar decides when it ends: seconds, minutes and hours are UTC's everywhere.
+    pub const fn follows_calendar(self) -> bool {
+        matches!(
+            self,
+            Self::Day | Self::Week | Self::Month | Self::Quarter | Self::Year
+        )
     }
 }
 

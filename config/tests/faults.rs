@@ -11,7 +11,7 @@ use std::path::Path;
 
 use support::cases::{cases, long_cases};
 use support::{check, env, faults, line};
-use tollring_config::fault::{NotYet, Problem, RuleFault};
+use tollring_config::fault::{LimitFault, NotYet, Problem, RuleFault};
 use tollring_config::{load, parse};
 
 #[test]
@@ -58,6 +58,9 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::AmountZero => "amount zero",
         Problem::LimitShape => "limit shape",
         Problem::RateMisplaced => "rate misplaced",
+        Problem::Limit(LimitFault::ZoneUnknown) => "zone unknown",
+        Problem::Limit(LimitFault::AnchorMalformed) => "anchor malformed",
+        Problem::Limit(LimitFault::CalendarIdle) => "calendar idle",
         Problem::LimitRepeated { .. } => "limit repeated",
         Problem::AddressMalformed => "address malformed",
         Problem::SocketPathMalformed => "socket path",
@@ -92,7 +95,7 @@ fn kind(problem: &Problem) -> &'static str {
 }
 
 /// How many names [`kind`] can give, without the three that [`load`] alone brings about.
-const KINDS: usize = 58;
+const KINDS: usize = 61;
 
 #[test]
 fn every_kind_of_fault_has_a_case() {

@@ -168,6 +168,37 @@ fn every_limit_becomes_a_bucket_and_a_key_passes_them_in_the_order_of_their_no()
 }
 
 #[test]
+fn a_window_follows_the_nearest_calendar_and_its_bucket_is_named_for_it() {
+    let text = "[quota]\ntz = 'Asia/Tokyo'\n\
+                [plans.p]\nanchor = '2026-01-15'\nlimits = [\
+                { unit = 'tokens', amount = 1, per = 'month' },\
+                { unit = 'tokens', amount = 1, per = 'day', tz = 'America/Lima' },\
+                { unit = 'tokens', amount = 1, per = 'hour' }]\n\
+                [tenants.a]\nplan = 'p'\ntz = 'Europe/Berlin'\n\
+                [tenants.b]\nplan = 'p'\nanchor = '2026-02-01T06:00'\n\
+                [tenants.c]\nlimits = [{ unit = 'tokens', amount = 1, per = 'year' }]\n";
+    let snapshot = snapshot(text);
+    let identities: Vec<_> = snapshot
+        .buckets
+        .iter()
+        .map(|bucket| &*bucket.identity)
+        .collect();
+    assert_eq!(
+        identities,
+        [
+            "tenant:a:tokens:month:tz=Europe/Berlin:anchor=2026-01-15T00:00",
+            "tenant:a:tokens:day:tz=America/Lima:anchor=2026-01-15T00:00",
+            "tenant:a:tokens:hour",
+            "tenant:b:tokens:month:tz=Asia/Tokyo:anchor=2026-02-01T06:00",
+            "tenant:b:tokens:day:tz=America/Lima:anchor=2026-02-01T06:00",
+            "tenant:b:tokens:hour",
+            "tenant:c:tokens:year:tz=Asia/Tokyo",
+        ]
+    );
+    assert_eq!(snapshot.buckets[0].calendar.zone_name(), "Europe/Berlin");
+}
+
+#[test]
 fn no_two_buckets_share_an_identity() {
     let text = "[plans.p]\nlimits = [{ concurrent = 1 }]\n\
                 [tenants.a]\nplan = 'p'\nbalance = '0'\n\

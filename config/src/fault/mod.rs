@@ -5,6 +5,7 @@
 //! `Debug`. What the faults are is [`Problem`]'s to say, how they look is in
 //! `render`; nothing here reads TOML.
 
+mod limit;
 mod problem;
 mod render;
 mod rule;
@@ -12,6 +13,7 @@ mod words;
 
 use std::fmt;
 
+pub use limit::LimitFault;
 pub use problem::{IdleReason, NotYet, Problem, UrlPart};
 pub use rule::RuleFault;
 

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::limit::LimitFault;
 use super::rule::RuleFault;
 use crate::units::NanoUsd;
 
@@ -136,6 +137,8 @@ pub enum Problem {
     LimitShape,
     /// `rate` on a window that it means nothing for.
     RateMisplaced,
+    /// A limit that cannot be counted as it is written.
+    Limit(LimitFault),
     /// Two limits of one owner for the same unit and window.
     LimitRepeated {
         /// The path of the first.

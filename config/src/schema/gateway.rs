@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::calendar::Calendar;
 use crate::fault::Problem;
 use crate::limits::{
     BODY_BYTES_MAX, BODY_BYTES_MIN, BODY_RATE_MAX, CONNECTIONS_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX,
@@ -13,6 +14,7 @@ use crate::limits::{
 use crate::read::{At, Field, Table};
 use crate::rules::Edge;
 use crate::schema::edge::edge;
+use crate::schema::limit::calendar;
 use crate::schema::tls;
 use crate::secret::Secret;
 use crate::snapshot::{
@@ -237,11 +239,13 @@ pub(crate) fn quota(mut table: Table<'_>) -> Option<QuotaPolicy> {
     let on_midstream = table.or("on_midstream", OnMidstream::Finish, |field| {
         field.word(&[("finish", OnMidstream::Finish), ("cut", OnMidstream::Cut)])
     });
+    let calendar = calendar(&mut table).over(&Calendar::default());
     table.close();
     Some(QuotaPolicy {
         hold: hold?,
         on_insufficient: on_insufficient?,
         on_midstream: on_midstream?,
+        calendar,
     })
 }
 

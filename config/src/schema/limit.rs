@@ -1,6 +1,10 @@
 //! One limit: so much of a unit per window, or so many requests in flight.
 
-use crate::fault::Problem;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::calendar::{Calendar, parse_anchor, parse_zone};
+use crate::fault::{LimitFault, Problem};
 use crate::limits::{CONCURRENT_MAX, COUNT_MAX, LIMITS_MAX, USD_NANO_MAX};
 use crate::read::{Field, Place, Table};
 use crate::units::{LimitClass, Unit, Window};
@@ -32,7 +36,35 @@ pub(crate) struct LimitSchema {
     pub(crate) window: Window,
     pub(crate) amount: i64,
     pub(crate) class: LimitClass,
+    pub(crate) calendar: CalendarSchema,
     pub(crate) place: Place,
+}
+
+/// The fields `tz` and `anchor` of a limit, or of what limits belong to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CalendarSchema {
+    pub(crate) zone: Option<TimeZone>,
+    pub(crate) anchor: Option<DateTime>,
+}
+
+impl CalendarSchema {
+    /// What it leaves open is as in `other`.
+    pub(crate) fn over(&self, other: &Calendar) -> Calendar {
+        Calendar {
+            zone: self.zone.as_ref().unwrap_or(&other.zone).clone(),
+            anchor: self.anchor.unwrap_or(other.anchor),
+        }
+    }
+}
+
+/// The fields `tz` and `anchor`.
+pub(crate) fn calendar(table: &mut Table<'_>) -> CalendarSchema {
+    let zone = table.maybe("tz", |field| field.parsed(parse_zone));
+    let anchor = table.maybe("anchor", |field| field.parsed(parse_anchor));
+    CalendarSchema {
+        zone: zone.flatten(),
+        anchor: anchor.flatten(),
+    }
 }
 
 /// The field `limits` of a plan, a tenant or a key; without those that are faulty.
@@ -45,7 +77,7 @@ pub(crate) fn limits(table: &mut Table<'_>) -> Vec<LimitSchema> {
 fn limit(field: &Field<'_>) -> Option<LimitSchema> {
     let mut table = field.table()?;
     let concurrent = table.take("concurrent");
-    let names = ["unit", "amount", "per", "rate"];
+    let names = ["unit", "amount", "per", "rate", "tz", "anchor"];
     let others = names.map(|name| table.take(name)).iter().flatten().count();
     if concurrent.is_some() == (others > 0) {
         field.report(Problem::LimitShape);
@@ -67,6 +99,7 @@ fn in_flight(concurrent: &Field<'_>, field: &Field<'_>) -> Option<LimitSchema> {
         window: Window::Total,
         amount: above_zero(concurrent, i64::try_from(amount).ok()?)?,
         class: LimitClass::Concurrency,
+        calendar: CalendarSchema::default(),
         place: field.place.clone(),
     })
 }
@@ -89,11 +122,21 @@ fn per_window(table: &mut Table<'_>, field: &Field<'_>) -> Option<LimitSchema> {
         })
     });
     let class = class?.or_else(|| classify(window?, None));
+    if window.is_some_and(|window| !window.follows_calendar()) {
+        for idle in ["tz", "anchor"]
+            .into_iter()
+            .filter_map(|name| table.take(name))
+        {
+            idle.report(Problem::Limit(LimitFault::CalendarIdle));
+        }
+    }
+    let calendar = calendar(table);
     Some(LimitSchema {
         unit: unit?,
         window: window?,
         amount: amount?,
         class: class?,
+        calendar,
         place: field.place.clone(),
     })
 }

@@ -3,13 +3,14 @@
 use crate::fault::Problem;
 use crate::limits::{KEYS_MAX, MODELS_MAX, SERVICES_MAX, USD_NANO_MAX};
 use crate::read::{At, Field, Table};
-use crate::schema::limit::{LimitSchema, limits};
+use crate::schema::limit::{CalendarSchema, LimitSchema, calendar, limits};
 use crate::units::NanoUsd;
 use crate::value::{parse_digest, parse_model_name, parse_name, parse_subject};
 
 /// `[plans.…]`.
 pub(crate) struct PlanSchema {
     pub(crate) limits: Vec<LimitSchema>,
+    pub(crate) calendar: CalendarSchema,
     pub(crate) offer: OfferSchema,
 }
 
@@ -19,6 +20,7 @@ pub(crate) struct TenantSchema {
     pub(crate) balance: Option<NanoUsd>,
     pub(crate) suspended: bool,
     pub(crate) limits: Vec<LimitSchema>,
+    pub(crate) calendar: CalendarSchema,
     pub(crate) keys: Vec<KeySchema>,
 }
 
@@ -39,9 +41,14 @@ pub(crate) struct OfferSchema {
 
 pub(crate) fn plan(mut table: Table<'_>) -> Option<PlanSchema> {
     let limits = limits(&mut table);
+    let calendar = calendar(&mut table);
     let offer = offer(&mut table);
     table.close();
-    Some(PlanSchema { limits, offer })
+    Some(PlanSchema {
+        limits,
+        calendar,
+        offer,
+    })
 }
 
 pub(crate) fn tenant(mut table: Table<'_>) -> Option<TenantSchema> {
@@ -49,6 +56,7 @@ pub(crate) fn tenant(mut table: Table<'_>) -> Option<TenantSchema> {
     let balance = table.maybe("balance", |field| field.usd(USD_NANO_MAX));
     let suspended = table.or("suspended", false, Field::flag);
     let limits = limits(&mut table);
+    let calendar = calendar(&mut table);
     let keys = table.or("keys", Vec::new(), |field| {
         field.list(KEYS_MAX, |item| item.table().and_then(key))
     });
@@ -58,6 +66,7 @@ pub(crate) fn tenant(mut table: Table<'_>) -> Option<TenantSchema> {
         balance: balance.flatten(),
         suspended: suspended.unwrap_or_default(),
         limits,
+        calendar,
         keys: keys.unwrap_or_default(),
     })
 }

@@ -4,6 +4,7 @@
 //! repetitions, circles, doors in each other's way. Names become indexes, so that
 //! nothing on the path of a request can fail to be found. Does no I/O.
 
+mod buckets;
 mod doors;
 mod models;
 mod names;
@@ -13,6 +14,7 @@ mod tenants;
 
 use std::cmp::Reverse;
 
+use crate::calendar::Calendar;
 use crate::read::{Document, Entry};
 use crate::schema::Schema;
 use crate::schema::upstreams::ProviderSchema;
@@ -47,7 +49,14 @@ pub(crate) fn validate(document: &Document<'_>, mut schema: Schema) -> Option<Sn
         models: &model_names,
         services: &service_names,
     };
-    let tenants = tenants::check(document, &schema.plans, &schema.tenants, &offers);
+    let quota = schema.quota.as_ref();
+    let calendar = quota.map_or_else(Calendar::default, |quota| quota.calendar.clone());
+    let tenants = tenants::check(
+        document,
+        &schema.plans,
+        &schema.tenants,
+        (&offers, &calendar),
+    );
     if !document.is_sound() {
         return None;
     }

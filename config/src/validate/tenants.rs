@@ -1,15 +1,17 @@
-//! Tenants and keys: plans found, digests unique, every limit a bucket with a lasting identity.
+//! Tenants and keys: plans found, digests unique, every key the path of its buckets.
+//!
+//! What a limit becomes is `buckets`'s to say.
 
-use std::collections::{HashMap, hash_map};
-
+use crate::calendar::Calendar;
 use crate::digest::ByDigest;
 use crate::fault::Problem;
 use crate::limits::KEYS_MAX;
-use crate::read::{Document, Entry, Place};
-use crate::schema::limit::LimitSchema;
+use crate::read::{Document, Entry};
+use crate::schema::limit::{CalendarSchema, LimitSchema};
 use crate::schema::tenants::{KeySchema, PlanSchema, TenantSchema};
 use crate::snapshot::{ApiKey, BucketId, BucketSpec, KeyId, ModelId, ServiceId, Tenant, TenantId};
-use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
+use crate::units::{Scope, Unit};
+use crate::validate::buckets::{balance_bucket, bucket, report_repeated_limits};
 use crate::validate::names::{Names, report_repeated};
 use crate::validate::offers::{Offer, Offers, PlanOffer};
 
@@ -26,7 +28,18 @@ pub(super) struct Tenants {
 struct Plan<'s> {
     name: &'s str,
     limits: &'s [LimitSchema],
+    calendar: &'s CalendarSchema,
     offer: Offer,
+}
+
+/// Who pays, while its keys are built.
+struct Payer<'s> {
+    id: TenantId,
+    name: &'s str,
+    /// Whose days count where a limit does not say.
+    calendar: Calendar,
+    /// The buckets of all its keys.
+    shared: Vec<BucketId>,
 }
 
 /// Checks every plan, tenant and key.
@@ -36,7 +49,7 @@ pub(super) fn check(
     document: &Document<'_>,
     plans: &[Entry<PlanSchema>],
     tenants: &[Entry<TenantSchema>],
-    offers: &Offers<'_>,
+    (offers, calendar): (&Offers<'_>, &Calendar),
 ) -> Option<Tenants> {
     let plan_names = Names::of("plan", plans);
     let plans: Vec<_> = plans
@@ -48,6 +61,7 @@ pub(super) fn check(
             Some(Plan {
                 name: &entry.name.value,
                 limits: &written.limits,
+                calendar: &written.calendar,
                 offer,
             })
         })
@@ -73,7 +87,7 @@ pub(super) fn check(
         let plan = plan.and_then(|plan| plans[plan as usize].as_ref());
         let limits_of_plan = plan.map_or(&[][..], |plan| plan.limits);
         report_repeated_limits(document, limits_of_plan, &written.limits);
-        built.add_tenant(&entry.name.value, written, plan, offers)?;
+        built.add_tenant((&entry.name.value, written), plan, (offers, calendar))?;
     }
     Some(built)
 }
@@ -81,25 +95,35 @@ pub(super) fn check(
 impl Tenants {
     fn add_tenant(
         &mut self,
-        name: &str,
-        written: &TenantSchema,
+        (name, written): (&str, &TenantSchema),
         plan: Option<&Plan<'_>>,
-        offers: &Offers<'_>,
+        (offers, calendar): (&Offers<'_>, &Calendar),
     ) -> Option<()> {
-        let tenant = TenantId(u32::try_from(self.tenants.len()).ok()?);
+        let id = TenantId(u32::try_from(self.tenants.len()).ok()?);
         let plan_name = plan.map(|plan| plan.name.into());
         self.tenants.push(Tenant {
             name: name.into(),
             suspended: written.suspended,
             plan: plan_name,
         });
-        let mut shared = Vec::new();
+        let mut payer = Payer {
+            id,
+            name,
+            calendar: match plan {
+                Some(plan) => written.calendar.over(&plan.calendar.over(calendar)),
+                None => written.calendar.over(calendar),
+            },
+            shared: Vec::new(),
+        };
         let of_plan = plan.map_or(&[][..], |plan| plan.limits);
         for limit in of_plan.iter().chain(&written.limits) {
-            shared.push(self.add_bucket(bucket(Scope::Tenant, name, limit))?);
+            let bucket = bucket((Scope::Tenant, name), limit, &payer.calendar);
+            payer.shared.push(self.add_bucket(bucket)?);
         }
         if let Some(balance) = written.balance {
-            shared.push(self.add_bucket(balance_bucket(name, balance))?);
+            payer
+                .shared
+                .push(self.add_bucket(balance_bucket(name, balance))?);
         }
         let names = written.keys.iter().filter_map(|key| key.name.as_ref());
         report_repeated(
@@ -114,29 +138,24 @@ impl Tenants {
             });
             let offer = offers.find(&key.offer, plan.as_ref());
             // A key without its name or digest has been reported: nothing will come of this.
-            let _ = self.add_key((tenant, name), key, offer, &shared);
+            let _ = self.add_key(&payer, key, offer);
         }
         Some(())
     }
 
-    fn add_key(
-        &mut self,
-        (tenant, tenant_name): (TenantId, &str),
-        written: &KeySchema,
-        offer: Offer,
-        shared: &[BucketId],
-    ) -> Option<()> {
+    fn add_key(&mut self, payer: &Payer<'_>, written: &KeySchema, offer: Offer) -> Option<()> {
         let id = KeyId(u32::try_from(self.keys.len()).ok()?);
         let (name, digest) = (
             &written.name.as_ref()?.value,
             written.digest.as_ref()?.value,
         );
-        let owner = format!("{tenant_name}/{name}");
-        let mut path = Vec::with_capacity(written.limits.len() + shared.len());
+        let owner = format!("{}/{name}", payer.name);
+        let mut path = Vec::with_capacity(written.limits.len() + payer.shared.len());
         for limit in &written.limits {
-            path.push(self.add_bucket(bucket(Scope::Key, &owner, limit))?);
+            let bucket = bucket((Scope::Key, &owner), limit, &payer.calendar);
+            path.push(self.add_bucket(bucket)?);
         }
-        path.extend_from_slice(shared);
+        path.extend_from_slice(&payer.shared);
         // Stable: within a class the key's own stay before its tenant's.
         path.sort_by_key(|bucket| self.buckets[bucket.index()].class);
         let counts_money = |bucket: &BucketId| self.buckets[bucket.index()].unit == Unit::Usd;
@@ -145,7 +164,7 @@ impl Tenants {
         self.keys.push(ApiKey {
             name: name.clone(),
             digest,
-            tenant,
+            tenant: payer.id,
             disabled: written.disabled,
             models: offer
                 .models
@@ -174,68 +193,6 @@ fn report_too_many_keys(document: &Document<'_>, tenants: &[Entry<TenantSchema>]
         if keys > KEYS_MAX {
             document.report(&entry.name.place, Problem::TooMany { max: KEYS_MAX });
             return;
-        }
-    }
-}
-
-fn bucket(scope: Scope, owner: &str, limit: &LimitSchema) -> BucketSpec {
-    let (unit, window) = (limit.unit, limit.window);
-    let name = match (unit, window) {
-        (Unit::Concurrent, _) => format!("{} requests in flight", limit.amount),
-        (_, Window::Total) => format!("{} {} in total", amount(limit), unit.word()),
-        _ => format!("{} {} per {}", amount(limit), unit.word(), window.word()),
-    };
-    // Names hold neither `:` nor `/`, so no two owners can be spelt alike.
-    let identity = format!("{}:{owner}:{}:{}", scope.word(), unit.word(), window.word());
-    BucketSpec {
-        identity: identity.into(),
-        scope,
-        scope_id: owner.into(),
-        name: name.into(),
-        unit,
-        window,
-        limit: limit.amount,
-        class: limit.class,
-    }
-}
-
-/// Prepaid money is a bucket beside a limit on money for ever, so its identity differs.
-fn balance_bucket(owner: &str, balance: NanoUsd) -> BucketSpec {
-    BucketSpec {
-        identity: format!("{}:{owner}:balance", Scope::Tenant.word()).into(),
-        scope: Scope::Tenant,
-        scope_id: owner.into(),
-        name: "prepaid balance".into(),
-        unit: Unit::Usd,
-        window: Window::Total,
-        limit: balance.0,
-        class: LimitClass::Balance,
-    }
-}
-
-/// The amount as people read it: money in USD, everything else as it is.
-fn amount(limit: &LimitSchema) -> String {
-    match limit.unit {
-        Unit::Usd => NanoUsd(limit.amount).to_string(),
-        _ => limit.amount.to_string(),
-    }
-}
-
-/// Reports limits of `own` on a unit and window that `above` or an earlier one has.
-fn report_repeated_limits(document: &Document<'_>, above: &[LimitSchema], own: &[LimitSchema]) {
-    let mut first: HashMap<(Unit, Window), &Place> = HashMap::new();
-    for limit in above {
-        first.insert((limit.unit, limit.window), &limit.place);
-    }
-    for limit in own {
-        match first.entry((limit.unit, limit.window)) {
-            hash_map::Entry::Vacant(free) => {
-                free.insert(&limit.place);
-            }
-            hash_map::Entry::Occupied(taken) => {
-                let first = taken.get().path.clone();
-                document.report(&limit.place, Problem::LimitRepeated { first });
-            }
         }
     }
 }

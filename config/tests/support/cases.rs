@@ -4,12 +4,14 @@
 //! is of `long_cases`.
 
 mod care;
+mod limits;
 mod store;
 mod upstreams;
 
 use super::DIGEST;
 use super::rule_cases::{EDGES, RULES};
 use care::{CARE, CARED};
+use limits::LIMITS;
 use store::STORE;
 use upstreams::{PROVIDERS, PROXIES, SERVICES};
 
@@ -371,6 +373,7 @@ pub(crate) fn cases() -> impl Iterator<Item = (String, &'static str)> {
         (SERVICE, RULES),
         ("", EDGES),
         ("", STORE),
+        ("", LIMITS),
         (CARED, CARE),
         (OPENAI, MODELS),
         (MODEL, PRICES),

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tollring_config::{BucketSpec, LimitClass, NanoUsd, Scope, Unit, Window};
+use tollring_config::{BucketSpec, Calendar, LimitClass, NanoUsd, Scope, Unit, Window};
 use tollring_ledger::{Amounts, Bucket, Ledger, UnixMillis, WorkerSlot, hold};
 
 /// Enough to drown the clock's own cost, few enough to fit between two interruptions.
@@ -24,6 +24,7 @@ fn spec(unit: Unit, window: Window, class: LimitClass) -> BucketSpec {
         name: "measured".into(),
         unit,
         window,
+        calendar: Calendar::default(),
         limit: 1 << 58,
         class,
     }

@@ -78,17 +78,15 @@ impl Ledger {
             .map(|(place, spec)| {
                 let number = opening.number(place);
                 let counters = match live.get(&spec.identity) {
-                    // A window is part of the identity; were it not, its epochs would be
-                    // of no use to another window.
-                    Some(known) if known.window() == spec.window => {
+                    // Window and calendar are part of the identity; were they not, its epochs
+                    // would be of no use to another window.
+                    Some(known) if known.fits(spec) => {
                         known.set_limit(spec.limit, now);
                         Arc::clone(known)
                     }
                     _ => {
                         let posted = |end| opening.posted(number, end);
-                        let (window, limit) = (spec.window, spec.limit);
-                        let new = Counters::new(window, limit, self.workers, now, posted);
-                        let new = Arc::new(new);
+                        let new = Arc::new(Counters::new(spec, self.workers, now, posted));
                         live.insert(spec.identity.clone(), Arc::clone(&new));
                         new
                     }

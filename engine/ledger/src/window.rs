@@ -1,18 +1,18 @@
-//! When an epoch ends: calendar windows in UTC, weeks from Monday as ISO 8601 has them.
+//! When an epoch ends: seconds, minutes and hours in UTC, longer ones by a calendar.
 //!
-//! A pure function of time. That an epoch, once left, is never entered again is
+//! A pure function of time and of the zones that the program brings along. That an epoch, once left, is never entered again is
 //! the counters' rule, not this file's.
 
-use jiff::Span;
-use jiff::civil::{Date, date};
-use tollring_config::Window;
+use jiff::civil::DateTime;
+use jiff::{Span, Timestamp, Unit};
+use tollring_config::{Calendar, Window};
 
 use crate::amounts::UnixMillis;
 
 const SECOND_MS: i64 = 1_000;
-const DAY_MS: i64 = 24 * 60 * 60 * SECOND_MS;
-/// 1970-01-01 was a Thursday: the week it lies in began three days earlier.
-const DAYS_FROM_MONDAY_TO_1970: i64 = 3;
+/// Beginnings that are looked at to find the next: the one before the stride of now, its own, the
+/// one after, and two for days that a zone left out (Samoa had no 30 December 2011).
+const STRIDES_LOOKED_AT: i64 = 5;
 /// An end that is never reached.
 pub(crate) const NEVER_MS: i64 = i64::MAX;
 
@@ -35,20 +35,16 @@ impl EpochEnd {
 ///
 /// [`NEVER_MS`] for a window without end, and for a calendar window whose end no
 /// calendar can name (past the year 9999).
-pub(crate) fn ends_ms(window: Window, now: UnixMillis) -> i64 {
-    let days = now.0.div_euclid(DAY_MS);
+pub(crate) fn ends_ms(window: Window, calendar: &Calendar, now: UnixMillis) -> i64 {
     match window {
         Window::Second => next_multiple(now.0, SECOND_MS),
         Window::Minute => next_multiple(now.0, 60 * SECOND_MS),
         Window::Hour => next_multiple(now.0, 60 * 60 * SECOND_MS),
-        Window::Day => next_multiple(now.0, DAY_MS),
-        Window::Week => {
-            let monday = next_multiple(days + DAYS_FROM_MONDAY_TO_1970, 7);
-            (monday - DAYS_FROM_MONDAY_TO_1970).saturating_mul(DAY_MS)
-        }
-        Window::Month => first_of_month_after(days, 1).unwrap_or(NEVER_MS),
-        Window::Quarter => first_of_month_after(days, 3).unwrap_or(NEVER_MS),
-        Window::Year => first_of_month_after(days, 12).unwrap_or(NEVER_MS),
+        Window::Day => calendar_end(calendar, now, Stride::Days(1)),
+        Window::Week => calendar_end(calendar, now, Stride::Days(7)),
+        Window::Month => calendar_end(calendar, now, Stride::Months(1)),
+        Window::Quarter => calendar_end(calendar, now, Stride::Months(3)),
+        Window::Year => calendar_end(calendar, now, Stride::Months(12)),
         Window::Total => NEVER_MS,
     }
 }
@@ -57,18 +53,61 @@ const fn next_multiple(value: i64, step: i64) -> i64 {
     (value.div_euclid(step) + 1).saturating_mul(step)
 }
 
-/// The start of the first month after `days` (since 1970) whose place in the year,
-/// counted from 0, is a multiple of `step`; none where the calendar ends.
-fn first_of_month_after(days: i64, step: i64) -> Option<i64> {
-    let epoch = date(1970, 1, 1);
-    let today = epoch.checked_add(Span::new().try_days(days).ok()?).ok()?;
-    let months = i64::from(today.year()) * 12 + i64::from(today.month()) - 1;
-    let next = next_multiple(months, step);
-    let year = i16::try_from(next.div_euclid(12)).ok()?;
-    let month = i8::try_from(next.rem_euclid(12) + 1).ok()?;
-    let first = Date::new(year, month, 1).ok()?;
-    let days = epoch.until(first).ok()?.get_days();
-    Some(i64::from(days) * DAY_MS)
+/// How far the beginnings of a calendar window lie apart.
+#[derive(Clone, Copy, Debug)]
+enum Stride {
+    Days(i64),
+    Months(i64),
+}
+
+impl Stride {
+    /// How many strides after the anchor the day of `moment` lies, rounded down.
+    fn count(self, anchor: DateTime, moment: DateTime) -> Option<i64> {
+        Some(match self {
+            Self::Days(days) => {
+                let between = anchor.date().until((Unit::Day, moment.date())).ok()?;
+                i64::from(between.get_days()).div_euclid(days)
+            }
+            Self::Months(months) => (months_of(moment) - months_of(anchor)).div_euclid(months),
+        })
+    }
+
+    /// The beginning that lies `count` strides after the anchor. A month without the anchor's
+    /// day has it on its last.
+    fn beginning(self, anchor: DateTime, count: i64) -> Option<DateTime> {
+        let span = match self {
+            Self::Days(days) => Span::new().try_days(count.checked_mul(days)?).ok()?,
+            Self::Months(months) => Span::new().try_months(count.checked_mul(months)?).ok()?,
+        };
+        // From the anchor itself, so that one short month does not shorten those after it.
+        anchor.checked_add(span).ok()
+    }
+}
+
+fn months_of(moment: DateTime) -> i64 {
+    i64::from(moment.year()) * 12 + i64::from(moment.month())
+}
+
+/// The first beginning of a window after `now`.
+///
+/// Instants are compared, not what clocks show: where clocks are put back a time of day comes
+/// twice, and the window begins at the first; where they are put forward over the beginning, it
+/// begins as long after as they skip. So every instant lies in exactly one window.
+fn calendar_end(calendar: &Calendar, now: UnixMillis, stride: Stride) -> i64 {
+    next_beginning(calendar, now, stride).unwrap_or(NEVER_MS)
+}
+
+fn next_beginning(calendar: &Calendar, now: UnixMillis, stride: Stride) -> Option<i64> {
+    let Calendar { zone, anchor } = calendar;
+    let shown = zone.to_datetime(Timestamp::from_millisecond(now.0).ok()?);
+    // One stride too early, for the clocks may show a later day than they will again.
+    let first = stride.count(*anchor, shown)?.saturating_sub(1);
+    (first..first.saturating_add(STRIDES_LOOKED_AT)).find_map(|count| {
+        let beginning = stride.beginning(*anchor, count)?;
+        let instant = zone.to_ambiguous_timestamp(beginning).compatible().ok()?;
+        let begins_ms = instant.as_millisecond();
+        (begins_ms > now.0).then_some(begins_ms)
+    })
 }
 
 #[cfg(all(test, not(loom)))]
@@ -82,6 +121,12 @@ mod tests {
 
     #[track_caller]
     fn check(window: Window, now: &str, end: &str) {
+        check_in(&Calendar::default(), window, now, end);
+    }
+
+    #[track_caller]
+    fn check_in(calendar: &Calendar, window: Window, now: &str, end: &str) {
+        let ends_ms = |window, now| ends_ms(window, calendar, now);
         let ends = ends_ms(window, UnixMillis(at(now)));
         assert_eq!(ends, at(end), "{window:?} at {now}");
         // The last millisecond belongs to the epoch, the end itself to the next.
@@ -158,6 +203,7 @@ mod tests {
 
     #[test]
     fn a_window_without_end_and_a_time_without_calendar_never_end() {
+        let ends_ms = |window, now| ends_ms(window, &Calendar::default(), now);
         assert_eq!(ends_ms(Window::Total, UnixMillis(0)), NEVER_MS);
         for window in [
             Window::Second,
@@ -173,5 +219,122 @@ mod tests {
             );
             let _ = ends_ms(window, UnixMillis(i64::MIN));
         }
+    }
+
+    fn calendar(zone: &str, anchor: &str) -> Calendar {
+        let zone = jiff::tz::TimeZoneDatabase::bundled().get(zone).unwrap();
+        let anchor = match anchor {
+            "" => Calendar::BEGINNING,
+            anchor => anchor.parse().unwrap(),
+        };
+        Calendar { zone, anchor }
+    }
+
+    #[test]
+    fn days_are_those_of_the_zone_however_long_they_are() {
+        let berlin = calendar("Europe/Berlin", "");
+        let check = |now, end| check_in(&berlin, Window::Day, now, end);
+        check("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"); // 23 hours
+        check("2026-03-29T22:00:00Z", "2026-03-30T22:00:00Z");
+        check("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"); // 25 hours
+        check("2026-10-25T00:30:00Z", "2026-10-25T23:00:00Z");
+        check("2026-10-25T01:30:00Z", "2026-10-25T23:00:00Z");
+        let check = |window, now, end| check_in(&berlin, window, now, end);
+        check(
+            Window::Month,
+            "2026-03-31T21:59:59Z",
+            "2026-03-31T22:00:00Z",
+        );
+        check(Window::Year, "2026-12-31T22:30:00Z", "2026-12-31T23:00:00Z");
+        check(Window::Week, "2026-03-29T21:00:00Z", "2026-03-29T22:00:00Z");
+        check(Window::Hour, "2026-03-29T00:59:59Z", "2026-03-29T01:00:00Z");
+        let kathmandu = calendar("Asia/Kathmandu", "");
+        check_in(
+            &kathmandu,
+            Window::Day,
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T18:15:00Z",
+        );
+    }
+
+    #[test]
+    fn a_beginning_that_clocks_skip_comes_later_and_one_that_comes_twice_counts_once() {
+        let at_half_past_two = calendar("Europe/Berlin", "2026-01-01T02:30");
+        let check = |now, end| check_in(&at_half_past_two, Window::Day, now, end);
+        // 02:30 is skipped on 29 March: the day begins at 03:30, 01:30 UTC.
+        check("2026-03-28T02:00:00Z", "2026-03-29T01:30:00Z");
+        check("2026-03-29T01:10:00Z", "2026-03-29T01:30:00Z");
+        check("2026-03-29T01:30:00Z", "2026-03-30T00:30:00Z");
+        // 02:30 comes twice on 25 October: at 00:30 UTC, and an hour later.
+        check("2026-10-25T00:00:00Z", "2026-10-25T00:30:00Z");
+        check("2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z");
+        check("2026-10-25T01:10:00Z", "2026-10-26T01:30:00Z");
+        // Samoa went from 29 to 31 December: both days begin at the same instant.
+        let apia = calendar("Pacific/Apia", "");
+        check_in(
+            &apia,
+            Window::Day,
+            "2011-12-30T09:59:59Z",
+            "2011-12-30T10:00:00Z",
+        );
+        check_in(
+            &apia,
+            Window::Day,
+            "2011-12-30T10:00:00Z",
+            "2011-12-31T10:00:00Z",
+        );
+    }
+
+    #[test]
+    fn an_anchor_is_the_beginning_of_one_window_of_any_length() {
+        let last = calendar("UTC", "2026-01-31T06:00");
+        let check = |window, now, end| check_in(&last, window, now, end);
+        check(Window::Day, "2026-02-03T05:59:59Z", "2026-02-03T06:00:00Z");
+        check(Window::Week, "2026-02-03T00:00:00Z", "2026-02-07T06:00:00Z"); // a Saturday
+        check(
+            Window::Month,
+            "2026-01-31T06:00:00Z",
+            "2026-02-28T06:00:00Z",
+        );
+        check(
+            Window::Month,
+            "2026-02-28T06:00:00Z",
+            "2026-03-31T06:00:00Z",
+        );
+        check(
+            Window::Month,
+            "2026-03-31T05:00:00Z",
+            "2026-03-31T06:00:00Z",
+        );
+        check(
+            Window::Month,
+            "2028-02-01T00:00:00Z",
+            "2028-02-29T06:00:00Z",
+        );
+        check(
+            Window::Quarter,
+            "2026-03-01T00:00:00Z",
+            "2026-04-30T06:00:00Z",
+        );
+        check(Window::Year, "2026-03-01T00:00:00Z", "2027-01-31T06:00:00Z");
+        // It need not have come yet.
+        check(
+            Window::Month,
+            "2019-05-01T00:00:00Z",
+            "2019-05-31T06:00:00Z",
+        );
+        let leap = calendar("UTC", "2024-02-29");
+        check_in(
+            &leap,
+            Window::Year,
+            "2025-02-27T00:00:00Z",
+            "2025-02-28T00:00:00Z",
+        );
+        check_in(
+            &leap,
+            Window::Year,
+            "2027-06-01T00:00:00Z",
+            "2028-02-29T00:00:00Z",
+        );
     }
 }

@@ -20,7 +20,7 @@
 mod moves;
 
 use crossbeam_utils::CachePadded;
-use tollring_config::Window;
+use tollring_config::{BucketSpec, Calendar, Window};
 
 use crate::amounts::{UnixMillis, WorkerSlot};
 use crate::denial::Reading;
@@ -71,6 +71,7 @@ pub(crate) struct Counters {
     slots: OnceLock<Box<[CachePadded<Slot>]>>,
     workers: u16,
     window: Window,
+    calendar: Calendar,
     heat: Heat,
     moves: Mutex<Moves>,
 }
@@ -78,14 +79,13 @@ pub(crate) struct Counters {
 impl Counters {
     /// A cold bucket of which `posted` says how much was spent in an epoch that ends then.
     pub(crate) fn new(
-        window: Window,
-        limit: i64,
+        spec: &BucketSpec,
         workers: u16,
         now: UnixMillis,
         posted: impl FnOnce(EpochEnd) -> i64,
     ) -> Self {
-        let limit = limit.clamp(0, AMOUNT_MAX);
-        let ends_ms = window::ends_ms(window, now);
+        let limit = spec.limit.clamp(0, AMOUNT_MAX);
+        let ends_ms = window::ends_ms(spec.window, &spec.calendar, now);
         let turn = Turn::FIRST;
         let posted = posted(EpochEnd::from_ms(ends_ms)).clamp(0, AMOUNT_MAX);
         Self {
@@ -95,7 +95,8 @@ impl Counters {
             shared: Slot::new(turn, limit - posted, posted),
             slots: OnceLock::new(),
             workers,
-            window,
+            window: spec.window,
+            calendar: spec.calendar.clone(),
             heat: Heat::default(),
             moves: Mutex::new(Moves::new(turn, limit, ends_ms)),
         }
@@ -177,8 +178,9 @@ impl Counters {
         self.slots.get().is_some()
     }
 
-    pub(crate) const fn window(&self) -> Window {
-        self.window
+    /// Whether its epochs are those of `spec`.
+    pub(crate) fn fits(&self, spec: &BucketSpec) -> bool {
+        self.window == spec.window && self.calendar == spec.calendar
     }
 
     /// The turn for a request at `now`.

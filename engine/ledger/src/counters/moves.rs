@@ -200,7 +200,7 @@ impl Counters {
             return;
         }
         let turn = moves.turn.next();
-        let ends_ms = window::ends_ms(self.window, now);
+        let ends_ms = window::ends_ms(self.window, &self.calendar, now);
         for slot in self.slots() {
             slot.open(turn, 0);
         }
@@ -316,7 +316,7 @@ impl Counters {
 #[cfg(all(test, not(loom)))]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use tollring_config::Window;
+    use tollring_config::{BucketSpec, Calendar, LimitClass, Scope, Unit, Window};
 
     use super::*;
     use crate::amounts::WorkerSlot;
@@ -329,7 +329,18 @@ mod tests {
     }
 
     fn hot(limit: i64) -> Counters {
-        let counters = Counters::new(Window::Total, limit, 4, UnixMillis(0), |_| 0);
+        let spec = BucketSpec {
+            identity: "tenant:acme:tokens:total".into(),
+            scope: Scope::Tenant,
+            scope_id: "acme".into(),
+            name: "tokens in total".into(),
+            unit: Unit::Tokens,
+            window: Window::Total,
+            calendar: Calendar::default(),
+            limit,
+            class: LimitClass::Quota,
+        };
+        let counters = Counters::new(&spec, 4, UnixMillis(0), |_| 0);
         counters.heat(UnixMillis(0));
         counters
     }

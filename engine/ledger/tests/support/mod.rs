@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tollring_config::{BucketSpec, LimitClass, NanoUsd, Scope, Unit, Window};
+use tollring_config::{BucketSpec, Calendar, LimitClass, NanoUsd, Scope, Unit, Window};
 use tollring_ledger::{Amounts, Bucket, Reading, UnixMillis};
 
 /// 2023-11-14T22:13:20Z, twenty seconds into a minute.
@@ -24,6 +24,7 @@ pub(crate) fn spec(unit: Unit, window: Window, class: LimitClass, limit: i64) ->
         name: format!("{limit} {} per {}", unit.word(), window.word()).into(),
         unit,
         window,
+        calendar: Calendar::default(),
         limit,
         class,
     }

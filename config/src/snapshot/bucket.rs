@@ -1,0 +1,28 @@
+//! A limit as the ledger counts it.
+
+use crate::calendar::Calendar;
+use crate::units::{LimitClass, Scope, Unit, Window};
+
+/// One limit: whose, of what, over what window, how much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketSpec {
+    /// Lasts over reloads: scope, owner, unit, window, and whatever else decides what is
+    /// counted and when it ends. Two specs never share one.
+    pub identity: Box<str>,
+    /// Whose it is.
+    pub scope: Scope,
+    /// The tenant's name, or `tenant/key`.
+    pub scope_id: Box<str>,
+    /// A name for people: "1000000 tokens per month", "prepaid balance".
+    pub name: Box<str>,
+    /// What it counts.
+    pub unit: Unit,
+    /// Over what span.
+    pub window: Window,
+    /// Where the days of the window begin; without effect on one shorter than a day.
+    pub calendar: Calendar,
+    /// How much: requests, tokens, nano-USD or requests in flight.
+    pub limit: i64,
+    /// What kind of no it gives.
+    pub class: LimitClass,
+}
