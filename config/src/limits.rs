@@ -112,6 +112,11 @@ pub const KEYS_MAX: usize = 400_000;
 pub const LIMITS_MAX: usize = 8;
 /// Buckets that one request passes: the key's, the tenant's, its plan's and its balance.
 pub const KEY_PATH_BUCKETS_MAX: usize = 32;
+/// The shortest rolling window, in seconds: it is counted in steps of a second, and what they make
+/// of a shorter one would not be called its span any more.
+pub const ROLLING_SPAN_MIN_S: u32 = 10;
+/// The longest rolling window, in seconds: a leap year.
+pub const ROLLING_SPAN_MAX_S: u32 = 366 * 24 * 60 * 60;
 /// Buckets of a whole snapshot; their places are 32 bits wide.
 pub const BUCKETS_MAX: usize = TENANTS_MAX * (2 * LIMITS_MAX + 1) + KEYS_MAX * LIMITS_MAX;
 

@@ -105,6 +105,12 @@ pub enum Window {
     Quarter,
     /// A year.
     Year,
+    /// Any span of so many seconds that ends now.
+    Rolling {
+        /// How long it is; from [`ROLLING_SPAN_MIN_S`](crate::limits::ROLLING_SPAN_MIN_S) to
+        /// [`ROLLING_SPAN_MAX_S`](crate::limits::ROLLING_SPAN_MAX_S).
+        span_s: u32,
+    },
     /// For ever: a balance, or a limit that never resets.
     Total,
 }
@@ -121,6 +127,7 @@ impl Window {
             Self::Month => "month",
             Self::Quarter => "quarter",
             Self::Year => "year",
+            Self::Rolling { .. } => "rolling",
             Self::Total => "total",
         }
     }

@@ -61,6 +61,9 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::Limit(LimitFault::ZoneUnknown) => "zone unknown",
         Problem::Limit(LimitFault::AnchorMalformed) => "anchor malformed",
         Problem::Limit(LimitFault::CalendarIdle) => "calendar idle",
+        Problem::Limit(LimitFault::SpanMalformed) => "span malformed",
+        Problem::Limit(LimitFault::SpanOutside) => "span outside",
+        Problem::Limit(LimitFault::WindowTwice) => "window twice",
         Problem::LimitRepeated { .. } => "limit repeated",
         Problem::AddressMalformed => "address malformed",
         Problem::SocketPathMalformed => "socket path",
@@ -95,7 +98,7 @@ fn kind(problem: &Problem) -> &'static str {
 }
 
 /// How many names [`kind`] can give, without the three that [`load`] alone brings about.
-const KINDS: usize = 61;
+const KINDS: usize = 64;
 
 #[test]
 fn every_kind_of_fault_has_a_case() {

@@ -68,7 +68,10 @@ fn buckets(store: &mut Store, snapshot: &Snapshot) -> Result<Vec<u32>, StoreFaul
 }
 
 const fn is_brief(window: Window) -> bool {
-    matches!(window, Window::Second | Window::Minute | Window::Hour)
+    matches!(
+        window,
+        Window::Second | Window::Minute | Window::Hour | Window::Rolling { .. }
+    )
 }
 
 /// A price in words that are the same as long as it is.

@@ -9,6 +9,12 @@ pub enum LimitFault {
     AnchorMalformed,
     /// A zone or an anchor on a window that follows no calendar.
     CalendarIdle,
+    /// Not the span of a rolling window.
+    SpanMalformed,
+    /// A span outside its bounds.
+    SpanOutside,
+    /// A window of the calendar and one that rolls.
+    WindowTwice,
 }
 
 impl LimitFault {
@@ -17,6 +23,9 @@ impl LimitFault {
         match self {
             Self::ZoneUnknown => format!("{value} is not a time zone"),
             Self::AnchorMalformed => format!("{value} is not a day"),
+            Self::SpanMalformed => format!("{value} is not a span"),
+            Self::SpanOutside => format!("{value} is not from 10s to 366d"),
+            Self::WindowTwice => "stands beside per".to_owned(),
             Self::CalendarIdle => "says nothing for this window".to_owned(),
         }
     }
@@ -28,6 +37,9 @@ impl LimitFault {
             Self::AnchorMalformed => {
                 "write a day and perhaps a time, as in \"2026-01-15\" or \"2026-01-15T06:00\""
             }
+            Self::SpanMalformed => "write \"90s\", \"30m\", \"5h\" or \"7d\"",
+            Self::SpanOutside => "choose one that is",
+            Self::WindowTwice => "keep one of the two, or write two limits",
             Self::CalendarIdle => "remove it: only windows of a day and longer follow a calendar",
         }
     }

@@ -146,7 +146,7 @@ impl Problem {
                 "write { unit = \"tokens\", amount = 1000, per = \"day\" } or { concurrent = 8 }"
             }
             Self::RateMisplaced => {
-                "remove it: a second and a minute are always rates, and only an hour may be one"
+                "remove it: up to a minute is always a rate, and only up to an hour may be one"
             }
             Self::LimitRepeated { .. } => "keep one: both would count, and the smaller would win",
             Self::AddressMalformed => "write it in full: \"127.0.0.1:8080\" or \"[::1]:8080\"",

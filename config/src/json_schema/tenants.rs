@@ -28,13 +28,17 @@ fn limit() -> Value {
                 "anyOf": [count, usd("Money, or a count.")],
             },
             "per": { "enum": windows, "description": "Over what window." },
-            "rate": flag(false, "Whether an hour is a rate (429) and not a quota (402)."),
+            "rolling": text("In place of per: a span that ends now, as in \"5h\"."),
+            "rate": flag(false, "Whether up to an hour is a rate (429) and not a quota (402)."),
             "tz": zone(),
             "anchor": anchor(),
         }),
     );
-    limit["oneOf"] =
-        json!([{ "required": ["concurrent"] }, { "required": ["unit", "amount", "per"] }]);
+    limit["oneOf"] = json!([
+        { "required": ["concurrent"] },
+        { "required": ["unit", "amount", "per"] },
+        { "required": ["unit", "amount", "rolling"] },
+    ]);
     limit
 }
 

@@ -8,6 +8,10 @@ use crate::fault::{LimitFault, Problem};
 use crate::limits::{CONCURRENT_MAX, COUNT_MAX, LIMITS_MAX, USD_NANO_MAX};
 use crate::read::{Field, Place, Table};
 use crate::units::{LimitClass, Unit, Window};
+use crate::value::parse_span;
+
+const MINUTE_S: u32 = 60;
+const HOUR_S: u32 = 60 * MINUTE_S;
 
 /// What a limit per window may count.
 pub(crate) const UNITS: [(&str, Unit); 3] = [
@@ -77,7 +81,7 @@ pub(crate) fn limits(table: &mut Table<'_>) -> Vec<LimitSchema> {
 fn limit(field: &Field<'_>) -> Option<LimitSchema> {
     let mut table = field.table()?;
     let concurrent = table.take("concurrent");
-    let names = ["unit", "amount", "per", "rate", "tz", "anchor"];
+    let names = ["unit", "amount", "per", "rolling", "rate", "tz", "anchor"];
     let others = names.map(|name| table.take(name)).iter().flatten().count();
     if concurrent.is_some() == (others > 0) {
         field.report(Problem::LimitShape);
@@ -113,7 +117,7 @@ fn per_window(table: &mut Table<'_>, field: &Field<'_>) -> Option<LimitSchema> {
         };
         above_zero(field, amount)
     });
-    let window = table.need("per", "per = \"day\"", |field| field.word(&WINDOWS));
+    let window = window(table);
     let class = table.or("rate", None, |field| {
         let rate = field.flag()?;
         classify(window?, Some(rate)).map(Some).or_else(|| {
@@ -141,6 +145,19 @@ fn per_window(table: &mut Table<'_>, field: &Field<'_>) -> Option<LimitSchema> {
     })
 }
 
+/// The fields `per` and `rolling`, one of which must be there.
+fn window(table: &mut Table<'_>) -> Option<Window> {
+    let Some(rolling) = table.take("rolling") else {
+        return table.need("per", "per = \"day\"", |field| field.word(&WINDOWS));
+    };
+    if table.take("per").is_some() {
+        rolling.report(Problem::Limit(LimitFault::WindowTwice));
+        return None;
+    }
+    let span_s = rolling.parsed(parse_span)?;
+    Some(Window::Rolling { span_s })
+}
+
 /// A limit of nothing is a way of saying no that has a better one.
 fn above_zero(field: &Field<'_>, amount: i64) -> Option<i64> {
     if amount == 0 {
@@ -152,16 +169,21 @@ fn above_zero(field: &Field<'_>, amount: i64) -> Option<i64> {
 
 /// What kind of no a full window is; `None` where `rate` contradicts the window.
 ///
-/// Nobody waits a day for a retry, and nobody buys more of a minute: only an hour
-/// can be either, and `rate` says which.
+/// Nobody waits a day for a retry, and nobody buys more of a minute: only what is longer than
+/// that and up to an hour can be either, and `rate` says which.
 const fn classify(window: Window, rate: Option<bool>) -> Option<LimitClass> {
-    match (window, rate) {
-        (Window::Second | Window::Minute, None | Some(true)) | (Window::Hour, Some(true)) => {
-            Some(LimitClass::Velocity)
-        }
-        (Window::Second | Window::Minute, Some(false)) => None,
-        (_, None | Some(false)) => Some(LimitClass::Quota),
-        (_, Some(true)) => None,
+    let span_s = match window {
+        Window::Second => 1,
+        Window::Minute => MINUTE_S,
+        Window::Hour => HOUR_S,
+        Window::Rolling { span_s } => span_s,
+        _ => u32::MAX,
+    };
+    match rate {
+        None | Some(true) if span_s <= MINUTE_S => Some(LimitClass::Velocity),
+        Some(true) if span_s <= HOUR_S => Some(LimitClass::Velocity),
+        None | Some(false) if span_s > MINUTE_S => Some(LimitClass::Quota),
+        _ => None,
     }
 }
 
@@ -170,11 +192,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_hour_may_be_rate_or_quota() {
+    fn only_what_takes_up_to_an_hour_may_be_rate_or_quota() {
         use LimitClass::{Quota, Velocity};
-        for (_, window) in WINDOWS {
+        let rolling = [60, 61, 3_600, 3_601].map(|span_s| Window::Rolling { span_s });
+        for window in WINDOWS.map(|(_, window)| window).into_iter().chain(rolling) {
             let expected = match window {
-                Window::Second | Window::Minute => [Some(Velocity), Some(Velocity), None],
+                Window::Rolling { span_s: 61 | 3_600 } => {
+                    [Some(Quota), Some(Velocity), Some(Quota)]
+                }
+                Window::Second | Window::Minute | Window::Rolling { span_s: 60 } => {
+                    [Some(Velocity), Some(Velocity), None]
+                }
                 Window::Hour => [Some(Quota), Some(Velocity), Some(Quota)],
                 _ => [Some(Quota), None, Some(Quota)],
             };

@@ -9,6 +9,7 @@ use crate::read::{Document, Place};
 use crate::schema::limit::LimitSchema;
 use crate::snapshot::BucketSpec;
 use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
+use crate::value::show_span;
 
 /// The bucket of a limit of somebody whose days are those of `calendar` unless it says.
 pub(super) fn bucket(
@@ -19,6 +20,10 @@ pub(super) fn bucket(
     let (unit, window) = (limit.unit, limit.window);
     let name = match (unit, window) {
         (Unit::Concurrent, _) => format!("{} requests in flight", limit.amount),
+        (_, Window::Rolling { span_s }) => {
+            let span = show_span(span_s);
+            format!("{} {} in any {span}", amount(limit), unit.word())
+        }
         (_, Window::Total) => format!("{} {} in total", amount(limit), unit.word()),
         _ => format!("{} {} per {}", amount(limit), unit.word(), window.word()),
     };
@@ -29,6 +34,9 @@ pub(super) fn bucket(
         false => Calendar::default(),
     };
     append_calendar(&mut identity, &calendar);
+    if let Window::Rolling { span_s } = window {
+        write!(identity, ":{span_s}s").expect("writing to a String does not fail");
+    }
     BucketSpec {
         identity: identity.into(),
         scope,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::fault::LimitFault;
 use crate::fault::Problem;
-use crate::limits::{TIMEOUT_MAX, TIMEOUT_MIN};
+use crate::limits::{ROLLING_SPAN_MAX_S, ROLLING_SPAN_MIN_S, TIMEOUT_MAX, TIMEOUT_MIN};
 
 /// The units, by their milliseconds.
 const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
@@ -33,6 +34,34 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, Problem> {
         })
 }
 
+/// The units of spans, by their seconds.
+const SPAN_UNITS: [(&str, u32); 4] = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
+
+/// The span of a rolling window in seconds: `"90s"`, `"30m"`, `"5h"`, `"7d"`.
+pub(crate) fn parse_span(text: &str) -> Result<u32, Problem> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, word) = text.split_at(digits);
+    let scale = SPAN_UNITS.iter().find(|(unit, _)| *unit == word);
+    let Some((_, scale)) = scale.filter(|_| digits > 0) else {
+        return Err(Problem::Limit(LimitFault::SpanMalformed));
+    };
+    let seconds = number.parse::<u32>().ok();
+    seconds
+        .and_then(|number| number.checked_mul(*scale))
+        .filter(|span_s| (ROLLING_SPAN_MIN_S..=ROLLING_SPAN_MAX_S).contains(span_s))
+        .ok_or(Problem::Limit(LimitFault::SpanOutside))
+}
+
+/// The shortest text that [`parse_span`] reads as this.
+pub(crate) fn show_span(span_s: u32) -> String {
+    let units = SPAN_UNITS.into_iter().rev();
+    let (unit, scale) = units
+        .into_iter()
+        .find(|(_, scale)| span_s.is_multiple_of(*scale))
+        .unwrap_or(("s", 1));
+    format!("{}{unit}", span_s / scale)
+}
+
 /// The shortest text that [`parse_duration`] reads as this.
 pub(crate) fn show_duration(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
@@ -46,6 +75,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use proptest::prelude::*;
 
     use super::*;
@@ -85,6 +115,23 @@ mod tests {
             "9999999999999999h",
         ] {
             assert_eq!(parse_duration(text), outside, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_is_shown_as_it_is_written() {
+        for (text, span_s) in [("10s", 10), ("90s", 90), ("30m", 1800), ("5h", 18_000)] {
+            assert_eq!(parse_span(text), Ok(span_s));
+            assert_eq!(show_span(span_s), text);
+        }
+        assert_eq!(show_span(parse_span("48h").unwrap()), "2d");
+        for text in ["", "5", "h", "1.5h", "5w", "100ms", " 5h"] {
+            let malformed = Err(Problem::Limit(LimitFault::SpanMalformed));
+            assert_eq!(parse_span(text), malformed, "{text}");
+        }
+        for text in ["9s", "367d", "99999999999h"] {
+            let outside = Err(Problem::Limit(LimitFault::SpanOutside));
+            assert_eq!(parse_span(text), outside, "{text}");
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) use address::{overlap, parse_address};
 pub(crate) use decimal::{parse_count, parse_usd};
 pub use digest::subject_digest;
 pub(crate) use digest::{parse_digest, parse_subject};
-pub(crate) use duration::{parse_duration, show_duration};
+pub(crate) use duration::{parse_duration, parse_span, show_duration, show_span};
 pub(crate) use field::{parse_field_name, parse_field_value, parse_listed_field, parse_method};
 pub(crate) use file::parse_file;
 pub(crate) use host::{parse_authority, parse_host_pattern, parse_origin};

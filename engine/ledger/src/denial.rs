@@ -20,7 +20,8 @@ pub struct Reading {
     pub held: i64,
     /// Neither spent nor reserved; negative after an overdraft or a lowered limit.
     pub free: i64,
-    /// When the next epoch begins; none for a window without end.
+    /// When the next epoch begins; none for a window without end. Of a rolling window, when
+    /// enough comes back for what was asked of it, and of a plain reading when anything does.
     pub resets_at: Option<UnixSeconds>,
 }
 

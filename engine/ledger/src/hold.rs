@@ -203,7 +203,7 @@ impl Hold<'_> {
             let unit = bucket.spec().unit;
             let live = bucket
                 .counters()
-                .settle(epoch.turn, held.of(unit), cost.spent(unit), at);
+                .settle(*epoch, held.of(unit), cost.spent(unit), at);
             late += u16::from(!live);
         }
         Receipt {
@@ -245,7 +245,7 @@ fn give_back(
     for (bucket, epoch) in path.iter().zip(epochs) {
         bucket
             .counters()
-            .settle(epoch.turn, taken(bucket.spec().unit), 0, at);
+            .settle(*epoch, taken(bucket.spec().unit), 0, at);
     }
 }
 

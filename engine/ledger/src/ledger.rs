@@ -20,7 +20,8 @@ pub struct Opening {
     /// The lasting number of each bucket, in the order of the specs; empty where nothing is
     /// written down.
     pub numbers: Vec<u32>,
-    /// What was spent of a bucket, by its number and the end of the epoch.
+    /// What was spent of a bucket, by its number and the end of the epoch; of a rolling window, by
+    /// when it comes back.
     pub posted: HashMap<(u32, EpochEnd), i64>,
 }
 

@@ -18,7 +18,8 @@ pub(crate) const NEVER_MS: i64 = i64::MAX;
 
 /// When an epoch ends, in whole seconds since 1970: its name in what is written down.
 ///
-/// Every window ends on a whole second. Good until the year 2106.
+/// Every window ends on a whole second. Of a rolling window, when what was spent comes back.
+/// Good until the year 2106.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EpochEnd(pub u32);
 
@@ -45,8 +46,35 @@ pub(crate) fn ends_ms(window: Window, calendar: &Calendar, now: UnixMillis) -> i
         Window::Month => calendar_end(calendar, now, Stride::Months(1)),
         Window::Quarter => calendar_end(calendar, now, Stride::Months(3)),
         Window::Year => calendar_end(calendar, now, Stride::Months(12)),
-        Window::Total => NEVER_MS,
+        // One epoch for ever, in which what was spent comes back bit by bit.
+        Window::Rolling { .. } | Window::Total => NEVER_MS,
     }
+}
+
+/// Steps that a rolling window is counted in: what is spent within one comes back together, so a
+/// unit is away for up to a sixtieth of the span longer than the span, or for a second longer
+/// where that is more.
+pub(crate) const ROLLING_STEPS: u32 = 60;
+
+/// When what is spent `now` of a rolling window comes back: never earlier than the span after it,
+/// and at most a step later.
+pub(crate) fn comes_back(span_s: u32, now: UnixMillis) -> EpochEnd {
+    let now_s = now.0.div_euclid(SECOND_MS);
+    let step_ends_s = next_multiple(now_s, step_s(span_s));
+    let back_s = step_ends_s.saturating_add(i64::from(span_s));
+    u32::try_from(back_s).map_or(EpochEnd::NEVER, EpochEnd)
+}
+
+/// The instants at which anything can come back that was spent up to `now`.
+pub(crate) fn comings_back(span_s: u32, now: UnixMillis) -> impl Iterator<Item = EpochEnd> {
+    let EpochEnd(last_s) = comes_back(span_s, now);
+    let step_s = u32::try_from(step_s(span_s)).unwrap_or(span_s);
+    let steps = 0..=span_s.div_ceil(step_s);
+    steps.map(move |step| EpochEnd(last_s.saturating_sub(step * step_s)))
+}
+
+fn step_s(span_s: u32) -> i64 {
+    i64::from(span_s.div_ceil(ROLLING_STEPS).max(1))
 }
 
 const fn next_multiple(value: i64, step: i64) -> i64 {
@@ -218,6 +246,35 @@ mod tests {
                 "{window:?}"
             );
             let _ = ends_ms(window, UnixMillis(i64::MIN));
+        }
+    }
+
+    #[test]
+    fn what_is_spent_of_a_rolling_window_comes_back_after_the_span_and_at_most_a_step() {
+        for (span_s, step_ms) in [(10, 1_000), (60, 1_000), (61, 2_000), (18_000, 300_000)] {
+            for now_ms in [1_700_000_000_000, 1_700_000_000_001, 1_700_000_123_456] {
+                let back_ms = i64::from(comes_back(span_s, UnixMillis(now_ms)).0) * SECOND_MS;
+                let away_ms = back_ms - now_ms;
+                let span_ms = i64::from(span_s) * SECOND_MS;
+                assert!(away_ms > span_ms, "{span_s} s at {now_ms}: {away_ms} ms");
+                assert!(away_ms <= span_ms + step_ms, "{span_s} s at {now_ms}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_instant_of_coming_back_that_lies_ahead_is_named() {
+        let now = UnixMillis(1_700_000_123_456);
+        for span_s in [10, 61, 3_600, 18_001] {
+            let named: Vec<_> = comings_back(span_s, now).collect();
+            for ago_ms in (0..=i64::from(span_s) * SECOND_MS).step_by(777) {
+                let back = comes_back(span_s, UnixMillis(now.0 - ago_ms));
+                let ahead = i64::from(back.0) * SECOND_MS > now.0;
+                assert!(
+                    !ahead || named.contains(&back),
+                    "{span_s} s, {ago_ms} ms ago"
+                );
+            }
         }
     }
 

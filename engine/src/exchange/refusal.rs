@@ -366,6 +366,9 @@ impl Denied {
         }
         let spec = live.path(self.caller.key)[self.denial.bucket].spec();
         match (spec.unit, spec.window) {
+            (Unit::Requests, Window::Rolling { .. }) => "requests_rolling",
+            (Unit::Tokens, Window::Rolling { .. }) => "tokens_rolling",
+            (_, Window::Rolling { .. }) => "usd_rolling",
             (Unit::Requests, Window::Second) => "requests_per_second",
             (Unit::Requests, Window::Minute) => "requests_per_minute",
             (Unit::Requests, _) => "requests_per_hour",

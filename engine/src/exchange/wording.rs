@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use tollring_config::{BucketSpec, NanoUsd, Scope, Unit, UnixSeconds};
+use tollring_config::{BucketSpec, NanoUsd, Scope, Unit, UnixSeconds, Window};
 use tollring_dialects::{AmountsView, QuotaView, RefusalView};
 use tollring_dialects::{openai, problem};
 use tollring_http1::{append_field, append_status_line};
@@ -264,7 +264,11 @@ fn denied_sentence(denied: &Denied, live: &Live, f: &mut fmt::Formatter<'_>) -> 
     if let (Some(resets_at), DenialReason::Spent | DenialReason::Insufficient) =
         (denied.denial.reading.resets_at, denied.denial.reason)
     {
-        write!(f, " It starts again at {}.", Moment(resets_at))?;
+        let resets_at = Moment(resets_at);
+        match spec.window {
+            Window::Rolling { .. } => write!(f, " There is room in it again at {resets_at}.")?,
+            _ => write!(f, " It starts again at {resets_at}.")?,
+        }
     }
     Ok(())
 }

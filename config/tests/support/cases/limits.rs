@@ -24,6 +24,22 @@ pub(super) const LIMITS: &[Case] = &[
         "2:61 tenants.a.limits[0].tz: says nothing for this window; remove it",
     ),
     (
+        "[tenants.a]\nlimits = [{ unit = 'tokens', amount = 1, rolling = '5' }]",
+        "2:52 tenants.a.limits[0].rolling: '5' is not a span; write",
+    ),
+    (
+        "[tenants.a]\nlimits = [{ unit = 'tokens', amount = 1, rolling = '5s' }]",
+        "2:52 tenants.a.limits[0].rolling: '5s' is not from 10s to 366d; choose",
+    ),
+    (
+        "[tenants.a]\nlimits = [{ unit = 'tokens', amount = 1, rolling = '5h', per = 'day' }]",
+        "2:52 tenants.a.limits[0].rolling: stands beside per; keep one",
+    ),
+    (
+        "[tenants.a]\nlimits = [{ unit = 'tokens', amount = 1, rolling = '5h',\nrate = true }]",
+        "3:8 tenants.a.limits[0].rate: says nothing for this window",
+    ),
+    (
         "[tenants.a]\nlimits = [{ concurrent = 1, anchor = '2026-01-01' }]",
         "2:11 tenants.a.limits[0]: is not a limit",
     ),

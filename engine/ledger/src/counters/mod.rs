@@ -18,6 +18,7 @@
 //! This file does not know whose bucket it is, nor what kind of no it gives.
 
 mod moves;
+mod rolling;
 
 use crossbeam_utils::CachePadded;
 use tollring_config::{BucketSpec, Calendar, Window};
@@ -30,6 +31,7 @@ use crate::tally::{AMOUNT_MAX, Miss, Slot, Turn};
 use crate::window::{self, EpochEnd};
 
 use self::moves::Moves;
+use self::rolling::Spent;
 
 /// Which worker touches a bucket, and when.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +65,8 @@ pub(crate) enum Lack {
 #[repr(C, align(64))]
 pub(crate) struct Counters {
     turn: AtomicU32,
-    /// The first millisecond that is no longer in the epoch, by lane.
+    /// The first millisecond that is no longer in the epoch, by lane; of a rolling window, at
+    /// which something comes back.
     ends_ms: [AtomicI64; 2],
     /// Whether `shared` owes units: then nothing may be given back to a slot.
     indebted: AtomicBool,
@@ -82,12 +85,19 @@ impl Counters {
         spec: &BucketSpec,
         workers: u16,
         now: UnixMillis,
-        posted: impl FnOnce(EpochEnd) -> i64,
+        posted: impl Fn(EpochEnd) -> i64,
     ) -> Self {
         let limit = spec.limit.clamp(0, AMOUNT_MAX);
-        let ends_ms = window::ends_ms(spec.window, &spec.calendar, now);
         let turn = Turn::FIRST;
-        let posted = posted(EpochEnd::from_ms(ends_ms)).clamp(0, AMOUNT_MAX);
+        let (spent, rolling) = Spent::new(spec.window, now, &posted);
+        let (ends_ms, posted) = match spec.window {
+            Window::Rolling { .. } => (spent.next_ms(), rolling),
+            window => {
+                let ends_ms = window::ends_ms(window, &spec.calendar, now);
+                (ends_ms, posted(EpochEnd::from_ms(ends_ms)))
+            }
+        };
+        let posted = posted.clamp(0, AMOUNT_MAX);
         Self {
             turn: AtomicU32::new(turn.0),
             ends_ms: [(); 2].map(|()| AtomicI64::new(ends_ms)),
@@ -98,7 +108,7 @@ impl Counters {
             window: spec.window,
             calendar: spec.calendar.clone(),
             heat: Heat::default(),
-            moves: Mutex::new(Moves::new(turn, limit, ends_ms)),
+            moves: Mutex::new(Moves::new(turn, (limit, ends_ms), spent)),
         }
     }
 
@@ -111,7 +121,7 @@ impl Counters {
             let turn = self.turn_at(at.now);
             match self.take(turn, want, at) {
                 Ok(()) => {
-                    if let Some(end) = self.end_of(turn) {
+                    if let Some(end) = self.end_of(turn, at.now) {
                         return Ok(Admitted { turn, end });
                     }
                     // What was taken went with the epoch.
@@ -150,10 +160,14 @@ impl Counters {
         self.take(turn, want, at)
     }
 
-    /// Settles a hold of `held` units of the epoch `turn` at `cost`; `false` if that
+    /// Settles a hold of `held` units of the epoch that admitted it at `cost`; `false` if that
     /// epoch is no longer counted, in which case there is nothing left to settle.
     #[inline]
-    pub(crate) fn settle(&self, turn: Turn, held: i64, cost: i64, at: At) -> bool {
+    pub(crate) fn settle(&self, admitted: Admitted, held: i64, cost: i64, at: At) -> bool {
+        if self.rolls() {
+            return self.settle_rolling(admitted, (held, cost), at);
+        }
+        let turn = admitted.turn;
         if self.is_bygone(turn) {
             return false;
         }
@@ -207,12 +221,16 @@ impl Counters {
         now != turn && now.previous() != turn
     }
 
-    /// When the epoch of `turn` ends; `None` if it is no longer counted.
+    /// When the epoch of `turn` ends, or when what is spent now comes back; `None` if it is no
+    /// longer counted.
     ///
     /// The roller opens a lane's tallies before it writes the lane's new end, so a tag that
     /// is still there after the end was read says whose end it was.
     #[inline]
-    fn end_of(&self, turn: Turn) -> Option<EpochEnd> {
+    fn end_of(&self, turn: Turn, now: UnixMillis) -> Option<EpochEnd> {
+        if let Window::Rolling { span_s } = self.window {
+            return Some(window::comes_back(span_s, now));
+        }
         let ends_ms = self.ends_ms[turn.lane()].load(Ordering::Acquire);
         self.shared.posted(turn).read(turn)?;
         Some(EpochEnd::from_ms(ends_ms))

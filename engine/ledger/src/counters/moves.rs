@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use crossbeam_utils::CachePadded;
 use tollring_config::UnixSeconds;
 
+use super::rolling::Spent;
 use super::{At, Counters, Lack};
 use crate::amounts::UnixMillis;
 use crate::denial::Reading;
@@ -35,6 +36,8 @@ pub(super) struct Moves {
     turn: Turn,
     /// Of the epoch being counted and the one before it, by lane.
     epochs: [Epoch; 2],
+    /// What was spent of a rolling window.
+    pub(super) spent: Spent,
     /// What each worker was last given; empty while the bucket is cold.
     slices: Box<[Slice]>,
 }
@@ -52,10 +55,11 @@ struct Slice {
 }
 
 impl Moves {
-    pub(super) fn new(turn: Turn, limit: i64, ends_ms: i64) -> Self {
+    pub(super) fn new(turn: Turn, (limit, ends_ms): (i64, i64), spent: Spent) -> Self {
         Self {
             turn,
             epochs: [Epoch { limit, ends_ms }; 2],
+            spent,
             slices: Box::default(),
         }
     }
@@ -74,13 +78,13 @@ impl Counters {
     /// What the bucket reads in the epoch that `now` lies in.
     pub(crate) fn reading(&self, now: UnixMillis) -> Reading {
         let moves = self.lock_at(now);
-        self.read(&moves, moves.turn)
+        self.read(&moves, moves.turn, 0)
     }
 
     /// What the epoch before that reads, if there was one.
     pub(crate) fn reading_before(&self, now: UnixMillis) -> Option<Reading> {
         let moves = self.lock_at(now);
-        (moves.turn != Turn::FIRST).then(|| self.read(&moves, moves.turn.previous()))
+        (moves.turn != Turn::FIRST).then(|| self.read(&moves, moves.turn.previous(), 0))
     }
 
     /// Puts another limit in force. Raising acts at once; lowering takes nothing back
@@ -99,6 +103,9 @@ impl Counters {
     /// Counts what was spent elsewhere of the epoch that ends then, or takes some of it back; an
     /// epoch that is no longer counted stays as it is.
     pub(crate) fn charge_elsewhere(&self, end: EpochEnd, amount: i64, now: UnixMillis) {
+        if self.rolls() {
+            return self.charge_rolling(end, amount, now);
+        }
         let moves = self.lock_at(now);
         let turns = [moves.turn, moves.turn.previous()];
         let ends = |turn: &Turn| EpochEnd::from_ms(moves.epochs[turn.lane()].ends_ms);
@@ -151,7 +158,7 @@ impl Counters {
         let mut sweeps = 0;
         while !self.refill(&mut moves, turn, want, at) {
             self.sweep(turn);
-            let reading = self.read(&moves, turn);
+            let reading = self.read(&moves, turn, want);
             if reading.free < want || sweeps == SWEEPS_MAX {
                 return Err(Lack::Short(reading));
             }
@@ -195,6 +202,9 @@ impl Counters {
     /// one finds its tag gone and counts no more. The last one stays as it is, for the
     /// holds that it admitted.
     fn roll(&self, moves: &mut Moves, now: UnixMillis) {
+        if self.rolls() {
+            return self.roll_on(moves, now);
+        }
         let ended = moves.epochs[moves.turn.lane()];
         if now.0 < ended.ends_ms || ended.ends_ms == NEVER_MS {
             return;
@@ -254,7 +264,7 @@ impl Counters {
 
     /// Settles debts: while the shared counter owes units, no slot may have any, and
     /// nobody may give any back to one.
-    fn square(&self, moves: &Moves) {
+    pub(super) fn square(&self, moves: &Moves) {
         let owes = |turn| {
             self.shared
                 .free(turn)
@@ -278,12 +288,13 @@ impl Counters {
     }
 
     /// Adds `units`, which may be negative, to the shared counter.
-    fn put(&self, turn: Turn, units: i64) {
+    pub(super) fn put(&self, turn: Turn, units: i64) {
         let put = self.shared.free(turn).add(turn, units);
         debug_assert!(put.is_ok(), "a lane turned while its lock was held");
     }
 
-    fn read(&self, moves: &Moves, turn: Turn) -> Reading {
+    /// What an epoch reads, for whoever wants so many units of it.
+    fn read(&self, moves: &Moves, turn: Turn, want: i64) -> Reading {
         let Epoch { limit, ends_ms } = moves.epochs[turn.lane()];
         let places = || std::iter::once(&self.shared).chain(self.slots());
         // Posted first: what settles in between then reads as held, not as free twice.
@@ -294,7 +305,10 @@ impl Counters {
             .filter_map(|place| place.free(turn).read(turn))
             .sum::<i64>();
         let held = (limit - posted - free).max(0);
-        let resets_at = (ends_ms != NEVER_MS).then(|| UnixSeconds(ends_ms.div_euclid(1_000)));
+        let resets_at = match self.rolls() {
+            true => moves.spent.enough_at(free, want),
+            false => (ends_ms != NEVER_MS).then(|| UnixSeconds(ends_ms.div_euclid(1_000))),
+        };
         Reading {
             limit,
             posted,
@@ -390,18 +404,18 @@ mod tests {
     #[test]
     fn a_debt_that_was_paid_lets_slots_have_units_again() {
         let counters = hot(1_600);
-        let turn = counters.enter(100, at(1)).unwrap().turn;
-        assert!(counters.settle(turn, 100, 1_700, at(2)));
+        let admitted = counters.enter(100, at(1)).unwrap();
+        assert!(counters.settle(admitted, 100, 1_700, at(2)));
         assert!(counters.indebted.load(Ordering::SeqCst));
         counters.set_limit(3_400, UnixMillis(3));
         assert!(!counters.indebted.load(Ordering::SeqCst));
-        let turn = counters.enter(1_000, at(4)).unwrap().turn;
+        let admitted = counters.enter(1_000, at(4)).unwrap();
         assert!(
-            counters.settle(turn, 0, 800, at(5)),
+            counters.settle(admitted, 0, 800, at(5)),
             "into debt again, with a hold open"
         );
         assert!(counters.indebted.load(Ordering::SeqCst));
-        assert!(counters.settle(turn, 1_000, 0, at(6)));
+        assert!(counters.settle(admitted, 1_000, 0, at(6)));
         counters.enter(1, at(7)).unwrap();
         assert!(!counters.indebted.load(Ordering::SeqCst));
     }
