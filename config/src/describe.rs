@@ -167,6 +167,7 @@ impl Snapshot {
         });
         json!({
             "name": key.name,
+            "team": key.team.map(|team| &self.teams[team.index()].name),
             "sha256": show_digest(&key.digest),
             "disabled": key.disabled,
             "models": models,

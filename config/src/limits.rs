@@ -110,7 +110,14 @@ pub const TENANTS_MAX: usize = 100_000;
 pub const KEYS_MAX: usize = 400_000;
 /// Limits in one list, of a plan, a tenant or a key: each is an atomic per request.
 pub const LIMITS_MAX: usize = 8;
-/// Buckets that one request passes: the key's, the tenant's, its plan's and its balance.
+/// Limits of one team: with those of key, tenant and plan they fill the path of a key.
+pub const TEAM_LIMITS_MAX: usize = 7;
+/// Models, or services, that one limit names: they are part of its bucket's identity.
+pub const LIMIT_NAMES_MAX: usize = 16;
+/// Teams of one tenant.
+pub const TEAMS_MAX: usize = 1000;
+/// Buckets that one request passes: the key's, its team's, the tenant's, its plan's and its
+/// balance.
 pub const KEY_PATH_BUCKETS_MAX: usize = 32;
 /// The shortest rolling window, in seconds: it is counted in steps of a second, and what they make
 /// of a shorter one would not be called its span any more.
@@ -118,7 +125,8 @@ pub const ROLLING_SPAN_MIN_S: u32 = 10;
 /// The longest rolling window, in seconds: a leap year.
 pub const ROLLING_SPAN_MAX_S: u32 = 366 * 24 * 60 * 60;
 /// Buckets of a whole snapshot; their places are 32 bits wide.
-pub const BUCKETS_MAX: usize = TENANTS_MAX * (2 * LIMITS_MAX + 1) + KEYS_MAX * LIMITS_MAX;
+pub const BUCKETS_MAX: usize =
+    TENANTS_MAX * (2 * LIMITS_MAX + 1 + TEAMS_MAX * TEAM_LIMITS_MAX) + KEYS_MAX * LIMITS_MAX;
 
 /// The longest deadline: a day. Longer is a way of saying never, which nothing here means.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -168,8 +176,8 @@ pub const CONCURRENT_MAX: u64 = CONNECTIONS_MAX;
 const MIB: u64 = 1024 * 1024;
 
 const _: () = assert!(
-    3 * LIMITS_MAX < KEY_PATH_BUCKETS_MAX,
-    "three full lists and a balance must fit the path of a key"
+    3 * LIMITS_MAX + TEAM_LIMITS_MAX < KEY_PATH_BUCKETS_MAX,
+    "four full lists and a balance must fit the path of a key"
 );
 const _: () = assert!(
     TARGETS_MAX as u64 * WEIGHT_MAX <= u32::MAX as u64,

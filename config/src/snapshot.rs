@@ -21,7 +21,7 @@ use crate::rules::{Edge, Network, ServiceRules};
 use crate::secret::Secret;
 use crate::units::NanoUsd;
 
-pub use bucket::BucketSpec;
+pub use bucket::{BucketSpec, Only};
 pub use proxy::UpstreamProxy;
 pub use store::{CrashSettle, Durability, FailMode, Numbers, Store};
 pub use tls::{CertificateFiles, ClientCertificates, ServerTls, TlsVersion, UpstreamTls};
@@ -45,6 +45,7 @@ index!(/** A place in [`Snapshot::providers`]. */ ProviderId);
 index!(/** A place in [`Snapshot::models`]. */ ModelId);
 index!(/** A place in [`Snapshot::services`]. */ ServiceId);
 index!(/** A place in [`Snapshot::tenants`]. */ TenantId);
+index!(/** A place in [`Snapshot::teams`]. */ TeamId);
 index!(/** A place in [`Snapshot::keys`]. */ KeyId);
 index!(/** A place in [`Snapshot::buckets`]. */ BucketId);
 
@@ -78,6 +79,8 @@ pub struct Snapshot {
     pub services: Vec<Service>,
     /// Who pays.
     pub tenants: Vec<Tenant>,
+    /// Groups of keys inside tenants.
+    pub teams: Vec<Team>,
     /// What callers show.
     pub keys: Vec<ApiKey>,
     /// Every limit as a bucket with a lasting identity.
@@ -423,6 +426,15 @@ pub struct Tenant {
     pub plan: Option<Box<str>>,
 }
 
+/// A group of keys inside a tenant.
+#[derive(Debug)]
+pub struct Team {
+    /// The name in the file.
+    pub name: Box<str>,
+    /// Whose it is.
+    pub tenant: TenantId,
+}
+
 /// What a caller shows.
 #[derive(Debug)]
 pub struct ApiKey {
@@ -432,6 +444,8 @@ pub struct ApiKey {
     pub digest: [u8; 32],
     /// Who pays for it.
     pub tenant: TenantId,
+    /// The team it belongs to, if any.
+    pub team: Option<TeamId>,
     /// Whether every request with it is refused.
     pub disabled: bool,
     /// The models it may ask for; absent: all.
@@ -439,8 +453,6 @@ pub struct ApiKey {
     /// The services it may call; absent: all.
     pub services: Option<Vec<ServiceId>>,
     /// Every bucket a request with it must pass, in the order they are asked:
-    /// by [`LimitClass`], then the key's own before its tenant's.
+    /// by [`LimitClass`], then the key's own before its team's, and those before its tenant's.
     pub path: Vec<BucketId>,
-    /// Whether any bucket of `path` counts money.
-    pub has_money_limit: bool,
 }

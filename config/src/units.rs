@@ -146,6 +146,8 @@ impl Window {
 pub enum Scope {
     /// One key.
     Key,
+    /// One team of a tenant, over those of its keys that name it.
+    Team,
     /// One tenant, over all its keys.
     Tenant,
 }
@@ -155,6 +157,7 @@ impl Scope {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Key => "key",
+            Self::Team => "team",
             Self::Tenant => "tenant",
         }
     }

@@ -58,12 +58,7 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::AmountZero => "amount zero",
         Problem::LimitShape => "limit shape",
         Problem::RateMisplaced => "rate misplaced",
-        Problem::Limit(LimitFault::ZoneUnknown) => "zone unknown",
-        Problem::Limit(LimitFault::AnchorMalformed) => "anchor malformed",
-        Problem::Limit(LimitFault::CalendarIdle) => "calendar idle",
-        Problem::Limit(LimitFault::SpanMalformed) => "span malformed",
-        Problem::Limit(LimitFault::SpanOutside) => "span outside",
-        Problem::Limit(LimitFault::WindowTwice) => "window twice",
+        Problem::Limit(fault) => kind_of_limit(*fault),
         Problem::LimitRepeated { .. } => "limit repeated",
         Problem::AddressMalformed => "address malformed",
         Problem::SocketPathMalformed => "socket path",
@@ -94,6 +89,17 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::AdminCleartext => "admin cleartext",
         Problem::KeyShape => "key shape",
         Problem::NotYet(NotYet::StorePostgres) => "store postgres",
+    }
+}
+
+const fn kind_of_limit(fault: LimitFault) -> &'static str {
+    match fault {
+        LimitFault::ZoneUnknown => "zone unknown",
+        LimitFault::AnchorMalformed => "anchor malformed",
+        LimitFault::CalendarIdle => "calendar idle",
+        LimitFault::SpanMalformed => "span malformed",
+        LimitFault::SpanOutside => "span outside",
+        LimitFault::WindowTwice => "window twice",
     }
 }
 

@@ -164,7 +164,6 @@ fn every_limit_becomes_a_bucket_and_a_key_passes_them_in_the_order_of_their_no()
         (path[5].limit, path[5].class),
         (25_000_000_000, LimitClass::Balance)
     );
-    assert!(key.has_money_limit);
 }
 
 #[test]
@@ -196,6 +195,65 @@ fn a_window_follows_the_nearest_calendar_and_its_bucket_is_named_for_it() {
         ]
     );
     assert_eq!(snapshot.buckets[0].calendar.zone_name(), "Europe/Berlin");
+}
+
+#[test]
+fn a_key_passes_its_own_its_teams_and_its_tenants_buckets_in_this_order() {
+    let text = format!(
+        "[tenants.a]\nlimits = [{{ unit = 'tokens', amount = 3, per = 'day' }}]\n\
+         [tenants.a.teams.search]\nlimits = [{{ unit = 'tokens', amount = 2, per = 'day' }},\
+         {{ concurrent = 9 }}]\n[tenants.a.teams.mail]\n\
+         [[tenants.a.keys]]\nname = 'k'\nsha256 = '{DIGEST}'\nteam = 'search'\n\
+         limits = [{{ unit = 'tokens', amount = 1, per = 'day' }}]\n"
+    );
+    let snapshot = snapshot(&text);
+    let key = &snapshot.keys[0];
+    let path = key.path.iter().map(|id| &snapshot.buckets[id.index()]);
+    let identities: Vec<_> = path.map(|bucket| &*bucket.identity).collect();
+    assert_eq!(
+        identities,
+        [
+            "team:a/search:concurrent:total",
+            "key:a/k:tokens:day",
+            "team:a/search:tokens:day",
+            "tenant:a:tokens:day",
+        ]
+    );
+    let teams: Vec<_> = snapshot.teams.iter().map(|team| &*team.name).collect();
+    assert_eq!(teams, ["search", "mail"]);
+    assert_eq!(key.team.map(|team| team.index()), Some(0));
+}
+
+#[test]
+fn a_limit_may_count_some_models_and_services_alone() {
+    let text = format!(
+        "{MODEL}[services.rest]\npath = '/r'\nupstreams = ['http://[::1]']\n\
+         [tenants.a]\nlimits = [{{ unit = 'requests', amount = 3, per = 'day' }},\
+         {{ unit = 'requests', amount = 2, per = 'day', models = ['m'] }},\
+         {{ unit = 'requests', amount = 1, per = 'day', services = ['rest'], models = ['m'] }}]"
+    );
+    let snapshot = snapshot(&text);
+    let told = |place: usize| {
+        let bucket = &snapshot.buckets[place];
+        (&*bucket.identity, &*bucket.name)
+    };
+    assert_eq!(snapshot.buckets[0].only, None);
+    assert_eq!(
+        told(1),
+        ("tenant:a:requests:day:models=m", "2 requests per day for m")
+    );
+    assert_eq!(
+        told(2),
+        (
+            "tenant:a:requests:day:models=m:services=rest",
+            "1 requests per day for m, rest"
+        )
+    );
+    let only = snapshot.buckets[2].only.as_ref().unwrap();
+    assert_eq!(
+        (&only.models[..], &only.services[..]),
+        (&[ModelId(0)][..], &[ServiceId(0)][..])
+    );
 }
 
 #[test]

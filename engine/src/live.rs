@@ -12,10 +12,11 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use tollring_config::limits::KEY_PATH_BUCKETS_MAX;
 use tollring_config::{
-    ApiKey, BaseUrl, HostSent, KeyId, ModelId, Provider, Secret, Service, ServiceId, Snapshot,
+    ApiKey, BaseUrl, BucketSpec, HostSent, KeyId, ModelId, Only, Provider, Secret, Service,
+    ServiceId, Snapshot, Unit,
 };
 use tollring_dialects::openai::{self, Endpoint};
-use tollring_ledger::Bucket;
+use tollring_ledger::{Bucket, Counting};
 
 use crate::exchange::cors::CorsPlan;
 use crate::exchange::fields::FieldPlan;
@@ -37,7 +38,7 @@ pub struct Live {
     /// The buckets of `config.buckets`, in the same order.
     pub buckets: Vec<Arc<Bucket>>,
     /// The buckets of each key, in the order they are asked.
-    paths: Vec<Box<[Arc<Bucket>]>>,
+    paths: Vec<KeyPath>,
     /// The places where each model may be answered, in the order of its targets.
     targets: Vec<Box<[TargetPlan]>>,
     /// The upstreams of each service.
@@ -68,6 +69,33 @@ impl std::ops::Deref for InForce {
 
     fn deref(&self) -> &Live {
         &self.0
+    }
+}
+
+/// The buckets of a key.
+struct KeyPath {
+    buckets: Box<[Arc<Bucket>]>,
+    /// Those that count every request.
+    always: Counting,
+    /// Those that count money.
+    money: Counting,
+}
+
+impl KeyPath {
+    fn of(key: &ApiKey, buckets: &[Arc<Bucket>]) -> Self {
+        let path = key.path.iter();
+        let buckets = path.map(|bucket| Arc::clone(&buckets[bucket.index()]));
+        let buckets: Box<[_]> = buckets.collect();
+        let those = |choose: fn(&BucketSpec) -> bool| {
+            let placed = buckets.iter().enumerate();
+            let chosen = placed.filter(|(_, bucket)| choose(bucket.spec()));
+            chosen.fold(Counting::NONE, |all, (place, _)| all.with(place))
+        };
+        Self {
+            always: those(|spec| spec.only.is_none()),
+            money: those(|spec| spec.unit == Unit::Usd),
+            buckets,
+        }
     }
 }
 
@@ -130,12 +158,7 @@ impl Live {
         (origins, lanes): (&Origins, &Lanes),
         keys: Keys,
     ) -> Self {
-        let path = |key: &ApiKey| {
-            key.path
-                .iter()
-                .map(|bucket| Arc::clone(&buckets[bucket.index()]))
-                .collect()
-        };
+        let path = |key| KeyPath::of(key, &buckets);
         let mut models_list = Vec::new();
         openai::append_models(
             &mut models_list,
@@ -182,7 +205,33 @@ impl Live {
 
     /// The buckets a request with this key must pass.
     pub(crate) fn path(&self, id: KeyId) -> &[Arc<Bucket>] {
-        &self.paths[id.index()]
+        &self.paths[id.index()].buckets
+    }
+
+    /// Those of them that count every request.
+    pub(crate) fn counting_always(&self, id: KeyId) -> Counting {
+        self.paths[id.index()].always
+    }
+
+    /// Those of them that count a request which is for what `is_for` says. Costs next to nothing
+    /// where all of them count every request.
+    pub(crate) fn counting(&self, id: KeyId, is_for: impl Fn(&Only) -> bool) -> Counting {
+        let KeyPath {
+            buckets, always, ..
+        } = &self.paths[id.index()];
+        let mut counting = *always;
+        for (place, bucket) in buckets.iter().enumerate() {
+            let only = bucket.spec().only.as_ref();
+            if !always.has(place) && only.is_some_and(&is_for) {
+                counting = counting.with(place);
+            }
+        }
+        counting
+    }
+
+    /// Those of them that count money.
+    pub(crate) fn counting_money(&self, id: KeyId) -> Counting {
+        self.paths[id.index()].money
     }
 
     /// Where a model may be answered.

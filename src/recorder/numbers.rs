@@ -21,6 +21,18 @@ pub(super) fn number(
         .iter()
         .map(|key| format!("{}/{}", snapshot.tenants[key.tenant.index()].name, key.name))
         .collect();
+    let teams: Vec<String> = snapshot
+        .teams
+        .iter()
+        .map(|team| {
+            format!(
+                "{}/{}",
+                snapshot.tenants[team.tenant.index()].name,
+                team.name
+            )
+        })
+        .collect();
+    let teams: Vec<&str> = teams.iter().map(String::as_str).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let models = store.numbers(NameKind::Model, &models)?;
     let services = store.numbers(NameKind::Service, &services)?;
@@ -32,6 +44,7 @@ pub(super) fn number(
     let service_prices: Vec<String> = snapshot.services.iter().map(words_of_service).collect();
     Ok(Numbers {
         tenants: store.numbers(NameKind::Tenant, &tenants)?,
+        teams: store.numbers(NameKind::Team, &teams)?,
         keys: store.numbers(NameKind::Key, &keys)?,
         providers: store.numbers(NameKind::Provider, &providers)?,
         model_prices: store.price_versions(&offers(&models, &model_prices), now_s)?,

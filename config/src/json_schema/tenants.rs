@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{flag, table, text, texts, usd, whole};
-use crate::limits::{CONCURRENT_MAX, COUNT_MAX, LIMITS_MAX};
+use super::{flag, named, table, text, texts, usd, whole};
+use crate::limits::{CONCURRENT_MAX, COUNT_MAX, LIMITS_MAX, TEAM_LIMITS_MAX};
 use crate::schema::limit::{UNITS, WINDOWS};
 
 pub(super) fn zone() -> Value {
@@ -29,6 +29,8 @@ fn limit() -> Value {
             },
             "per": { "enum": windows, "description": "Over what window." },
             "rolling": text("In place of per: a span that ends now, as in \"5h\"."),
+            "models": texts("Count only completions of these; absent: see services."),
+            "services": texts("Count only calls of these; absent with models: everything."),
             "rate": flag(false, "Whether up to an hour is a rate (429) and not a quota (402)."),
             "tz": zone(),
             "anchor": anchor(),
@@ -75,7 +77,9 @@ pub(super) fn tenant() -> Value {
         "subject".to_owned(),
         text("The subject of a client certificate, in place of sha256."),
     );
+    key.insert("team".to_owned(), text("The team it belongs to."));
     let limits = offer().remove("limits");
+    let team_limits = json!({ "type": "array", "items": limit(), "maxItems": TEAM_LIMITS_MAX });
     table(
         &[],
         json!({
@@ -85,6 +89,7 @@ pub(super) fn tenant() -> Value {
             "limits": limits,
             "tz": zone(),
             "anchor": anchor(),
+            "teams": named(table(&[], json!({ "limits": team_limits }))),
             "keys": { "type": "array", "items": table(&["name"], key.into()) },
         }),
     )

@@ -5,10 +5,10 @@ use jiff::tz::TimeZone;
 
 use crate::calendar::{Calendar, parse_anchor, parse_zone};
 use crate::fault::{LimitFault, Problem};
-use crate::limits::{CONCURRENT_MAX, COUNT_MAX, LIMITS_MAX, USD_NANO_MAX};
-use crate::read::{Field, Place, Table};
+use crate::limits::{CONCURRENT_MAX, COUNT_MAX, LIMIT_NAMES_MAX, USD_NANO_MAX};
+use crate::read::{At, Field, Place, Table};
 use crate::units::{LimitClass, Unit, Window};
-use crate::value::parse_span;
+use crate::value::{parse_model_name, parse_name, parse_span};
 
 const MINUTE_S: u32 = 60;
 const HOUR_S: u32 = 60 * MINUTE_S;
@@ -41,7 +41,15 @@ pub(crate) struct LimitSchema {
     pub(crate) amount: i64,
     pub(crate) class: LimitClass,
     pub(crate) calendar: CalendarSchema,
+    pub(crate) only: OnlySchema,
     pub(crate) place: Place,
+}
+
+/// The fields `models` and `services` of a limit: with neither, it counts every request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OnlySchema {
+    pub(crate) models: Vec<At<Box<str>>>,
+    pub(crate) services: Vec<At<Box<str>>>,
 }
 
 /// The fields `tz` and `anchor` of a limit, or of what limits belong to.
@@ -71,15 +79,17 @@ pub(crate) fn calendar(table: &mut Table<'_>) -> CalendarSchema {
     }
 }
 
-/// The field `limits` of a plan, a tenant or a key; without those that are faulty.
-pub(crate) fn limits(table: &mut Table<'_>) -> Vec<LimitSchema> {
+/// The field `limits` of a plan, a tenant, a team or a key, with at most so many; without those
+/// that are faulty.
+pub(crate) fn limits(table: &mut Table<'_>, max: usize) -> Vec<LimitSchema> {
     table
-        .or("limits", Vec::new(), |field| field.list(LIMITS_MAX, limit))
+        .or("limits", Vec::new(), |field| field.list(max, limit))
         .unwrap_or_default()
 }
 
 fn limit(field: &Field<'_>) -> Option<LimitSchema> {
     let mut table = field.table()?;
+    let only = only(&mut table);
     let concurrent = table.take("concurrent");
     let names = ["unit", "amount", "per", "rolling", "rate", "tz", "anchor"];
     let others = names.map(|name| table.take(name)).iter().flatten().count();
@@ -93,7 +103,27 @@ fn limit(field: &Field<'_>) -> Option<LimitSchema> {
         None => per_window(&mut table, field),
     };
     table.close();
-    limit
+    Some(LimitSchema {
+        only: only?,
+        ..limit?
+    })
+}
+
+fn only(table: &mut Table<'_>) -> Option<OnlySchema> {
+    let models = table.or("models", Vec::new(), |field| {
+        field.filled_list(LIMIT_NAMES_MAX, "models = [\"fast\"]", |item| {
+            item.parsed_at(parse_model_name)
+        })
+    });
+    let services = table.or("services", Vec::new(), |field| {
+        field.filled_list(LIMIT_NAMES_MAX, "services = [\"weather\"]", |item| {
+            item.parsed_at(parse_name)
+        })
+    });
+    Some(OnlySchema {
+        models: models?,
+        services: services?,
+    })
 }
 
 fn in_flight(concurrent: &Field<'_>, field: &Field<'_>) -> Option<LimitSchema> {
@@ -104,6 +134,7 @@ fn in_flight(concurrent: &Field<'_>, field: &Field<'_>) -> Option<LimitSchema> {
         amount: above_zero(concurrent, i64::try_from(amount).ok()?)?,
         class: LimitClass::Concurrency,
         calendar: CalendarSchema::default(),
+        only: OnlySchema::default(),
         place: field.place.clone(),
     })
 }
@@ -141,6 +172,7 @@ fn per_window(table: &mut Table<'_>, field: &Field<'_>) -> Option<LimitSchema> {
         amount: amount?,
         class: class?,
         calendar,
+        only: OnlySchema::default(),
         place: field.place.clone(),
     })
 }

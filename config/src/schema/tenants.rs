@@ -1,8 +1,10 @@
 //! Plans, tenants and keys: who may call, and how much.
 
 use crate::fault::Problem;
-use crate::limits::{KEYS_MAX, MODELS_MAX, SERVICES_MAX, USD_NANO_MAX};
-use crate::read::{At, Field, Table};
+use crate::limits::{
+    KEYS_MAX, LIMITS_MAX, MODELS_MAX, SERVICES_MAX, TEAM_LIMITS_MAX, TEAMS_MAX, USD_NANO_MAX,
+};
+use crate::read::{At, Entry, Field, Table};
 use crate::schema::limit::{CalendarSchema, LimitSchema, calendar, limits};
 use crate::units::NanoUsd;
 use crate::value::{parse_digest, parse_model_name, parse_name, parse_subject};
@@ -21,13 +23,20 @@ pub(crate) struct TenantSchema {
     pub(crate) suspended: bool,
     pub(crate) limits: Vec<LimitSchema>,
     pub(crate) calendar: CalendarSchema,
+    pub(crate) teams: Vec<Entry<TeamSchema>>,
     pub(crate) keys: Vec<KeySchema>,
+}
+
+/// One of `teams`.
+pub(crate) struct TeamSchema {
+    pub(crate) limits: Vec<LimitSchema>,
 }
 
 /// One of `keys`.
 pub(crate) struct KeySchema {
     pub(crate) name: Option<At<Box<str>>>,
     pub(crate) digest: Option<At<[u8; 32]>>,
+    pub(crate) team: Option<At<Box<str>>>,
     pub(crate) disabled: bool,
     pub(crate) limits: Vec<LimitSchema>,
     pub(crate) offer: OfferSchema,
@@ -40,7 +49,7 @@ pub(crate) struct OfferSchema {
 }
 
 pub(crate) fn plan(mut table: Table<'_>) -> Option<PlanSchema> {
-    let limits = limits(&mut table);
+    let limits = limits(&mut table, LIMITS_MAX);
     let calendar = calendar(&mut table);
     let offer = offer(&mut table);
     table.close();
@@ -55,8 +64,9 @@ pub(crate) fn tenant(mut table: Table<'_>) -> Option<TenantSchema> {
     let plan = table.maybe("plan", |field| field.parsed_at(parse_name));
     let balance = table.maybe("balance", |field| field.usd(USD_NANO_MAX));
     let suspended = table.or("suspended", false, Field::flag);
-    let limits = limits(&mut table);
+    let limits = limits(&mut table, LIMITS_MAX);
     let calendar = calendar(&mut table);
+    let teams = table.named("teams", TEAMS_MAX, parse_name, team);
     let keys = table.or("keys", Vec::new(), |field| {
         field.list(KEYS_MAX, |item| item.table().and_then(key))
     });
@@ -67,8 +77,15 @@ pub(crate) fn tenant(mut table: Table<'_>) -> Option<TenantSchema> {
         suspended: suspended.unwrap_or_default(),
         limits,
         calendar,
+        teams,
         keys: keys.unwrap_or_default(),
     })
+}
+
+fn team(mut table: Table<'_>) -> Option<TeamSchema> {
+    let limits = limits(&mut table, TEAM_LIMITS_MAX);
+    table.close();
+    Some(TeamSchema { limits })
 }
 
 fn key(mut table: Table<'_>) -> Option<KeySchema> {
@@ -86,13 +103,15 @@ fn key(mut table: Table<'_>) -> Option<KeySchema> {
             None
         }
     };
+    let team = table.maybe("team", |field| field.parsed_at(parse_name));
     let disabled = table.or("disabled", false, Field::flag);
-    let limits = limits(&mut table);
+    let limits = limits(&mut table, LIMITS_MAX);
     let offer = offer(&mut table);
     table.close();
     Some(KeySchema {
         name,
         digest,
+        team: team.flatten(),
         disabled: disabled.unwrap_or_default(),
         limits,
         offer,

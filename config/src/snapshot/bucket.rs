@@ -1,6 +1,7 @@
 //! A limit as the ledger counts it.
 
 use crate::calendar::Calendar;
+use crate::snapshot::{ModelId, ServiceId};
 use crate::units::{LimitClass, Scope, Unit, Window};
 
 /// One limit: whose, of what, over what window, how much.
@@ -11,7 +12,7 @@ pub struct BucketSpec {
     pub identity: Box<str>,
     /// Whose it is.
     pub scope: Scope,
-    /// The tenant's name, or `tenant/key`.
+    /// The tenant's name, `tenant/team` or `tenant/key`.
     pub scope_id: Box<str>,
     /// A name for people: "1000000 tokens per month", "prepaid balance".
     pub name: Box<str>,
@@ -25,4 +26,15 @@ pub struct BucketSpec {
     pub limit: i64,
     /// What kind of no it gives.
     pub class: LimitClass,
+    /// The requests that it counts; absent: all.
+    pub only: Option<Only>,
+}
+
+/// Requests by what they ask for, both lists ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Completions of one of these models, by the name that was asked for.
+    pub models: Vec<ModelId>,
+    /// Calls of one of these services.
+    pub services: Vec<ServiceId>,
 }

@@ -64,6 +64,8 @@ pub enum CrashSettle {
 pub struct Numbers {
     /// Of the tenants.
     pub tenants: Vec<u32>,
+    /// Of the teams.
+    pub teams: Vec<u32>,
     /// Of the keys.
     pub keys: Vec<u32>,
     /// Of the providers.

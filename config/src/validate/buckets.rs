@@ -5,20 +5,66 @@ use std::fmt::Write as _;
 
 use crate::calendar::Calendar;
 use crate::fault::Problem;
-use crate::read::{Document, Place};
-use crate::schema::limit::LimitSchema;
-use crate::snapshot::BucketSpec;
+use crate::read::{At, Document, Place};
+use crate::schema::limit::{LimitSchema, OnlySchema};
+use crate::snapshot::{BucketSpec, ModelId, Only, ServiceId};
 use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
+use crate::validate::offers::Offers;
 use crate::value::show_span;
+
+/// A limit, its references found.
+pub(super) struct Limit<'s> {
+    written: &'s LimitSchema,
+    only: Option<Only>,
+    /// The names in `only`, sorted, as an identity has them; empty for all.
+    names: String,
+}
+
+/// Finds what the limits of one owner refer to, and reports those that are there twice: among
+/// `own`, or `above` it.
+pub(super) fn find_limits<'s>(
+    offers: &Offers<'_>,
+    above: &[Limit<'_>],
+    own: &'s [LimitSchema],
+) -> Vec<Limit<'s>> {
+    let found: Vec<_> = own.iter().map(|written| find(offers, written)).collect();
+    report_repeated_limits(offers.document, above, &found);
+    found
+}
+
+fn find<'s>(offers: &Offers<'_>, written: &'s LimitSchema) -> Limit<'s> {
+    let OnlySchema { models, services } = &written.only;
+    let mut names = String::new();
+    append_names(&mut names, "models", models);
+    append_names(&mut names, "services", services);
+    let only = (!names.is_empty()).then(|| Only {
+        models: offers.places_of_models(models).map(ModelId).collect(),
+        services: offers.places_of_services(services).map(ServiceId).collect(),
+    });
+    Limit {
+        written,
+        only,
+        names,
+    }
+}
+
+fn append_names(out: &mut String, kind: &str, names: &[At<Box<str>>]) {
+    let mut sorted: Vec<_> = names.iter().map(|name| &*name.value).collect();
+    sorted.sort_unstable();
+    if !sorted.is_empty() {
+        write!(out, ":{kind}={}", sorted.join(",")).expect("writing to a String does not fail");
+    }
+}
 
 /// The bucket of a limit of somebody whose days are those of `calendar` unless it says.
 pub(super) fn bucket(
     (scope, owner): (Scope, &str),
-    limit: &LimitSchema,
+    found: &Limit<'_>,
     calendar: &Calendar,
 ) -> BucketSpec {
+    let limit = found.written;
     let (unit, window) = (limit.unit, limit.window);
-    let name = match (unit, window) {
+    let mut name = match (unit, window) {
         (Unit::Concurrent, _) => format!("{} requests in flight", limit.amount),
         (_, Window::Rolling { span_s }) => {
             let span = show_span(span_s);
@@ -37,6 +83,8 @@ pub(super) fn bucket(
     if let Window::Rolling { span_s } = window {
         write!(identity, ":{span_s}s").expect("writing to a String does not fail");
     }
+    identity.push_str(&found.names);
+    append_names_for_people(&mut name, &limit.only);
     BucketSpec {
         identity: identity.into(),
         scope,
@@ -47,6 +95,7 @@ pub(super) fn bucket(
         calendar,
         limit: limit.amount,
         class: limit.class,
+        only: found.only.clone(),
     }
 }
 
@@ -62,6 +111,15 @@ pub(super) fn balance_bucket(owner: &str, balance: NanoUsd) -> BucketSpec {
         calendar: Calendar::default(),
         limit: balance.0,
         class: LimitClass::Balance,
+        only: None,
+    }
+}
+
+fn append_names_for_people(name: &mut String, only: &OnlySchema) {
+    let names = only.models.iter().chain(&only.services);
+    for (place, listed) in names.enumerate() {
+        name.push_str(if place == 0 { " for " } else { ", " });
+        name.push_str(&listed.value);
     }
 }
 
@@ -84,24 +142,23 @@ fn amount(limit: &LimitSchema) -> String {
     }
 }
 
-/// Reports limits of `own` on a unit and window that `above` or an earlier one has.
-pub(super) fn report_repeated_limits(
-    document: &Document<'_>,
-    above: &[LimitSchema],
-    own: &[LimitSchema],
-) {
-    let mut first: HashMap<(Unit, Window), &Place> = HashMap::new();
+/// Reports limits of `own` on a unit, window and choice that `above` or an earlier one has.
+fn report_repeated_limits(document: &Document<'_>, above: &[Limit<'_>], own: &[Limit<'_>]) {
+    let mut first: HashMap<(Unit, Window, &str), &Place> = HashMap::new();
+    let counted = |limit: &Limit<'_>| (limit.written.unit, limit.written.window);
     for limit in above {
-        first.insert((limit.unit, limit.window), &limit.place);
+        let (unit, window) = counted(limit);
+        first.insert((unit, window, &limit.names), &limit.written.place);
     }
     for limit in own {
-        match first.entry((limit.unit, limit.window)) {
+        let (unit, window) = counted(limit);
+        match first.entry((unit, window, &limit.names)) {
             hash_map::Entry::Vacant(free) => {
-                free.insert(&limit.place);
+                free.insert(&limit.written.place);
             }
             hash_map::Entry::Occupied(taken) => {
                 let first = taken.get().path.clone();
-                document.report(&limit.place, Problem::LimitRepeated { first });
+                document.report(&limit.written.place, Problem::LimitRepeated { first });
             }
         }
     }

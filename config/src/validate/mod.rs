@@ -79,6 +79,7 @@ pub(crate) fn validate(document: &Document<'_>, mut schema: Schema) -> Option<Sn
         models,
         services: services::build(schema.services, &timeouts)?,
         tenants: tenants.tenants,
+        teams: tenants.teams,
         keys: tenants.keys,
         buckets: tenants.buckets,
         numbers: Numbers::default(),

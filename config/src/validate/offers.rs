@@ -38,6 +38,27 @@ impl Offers<'_> {
         Offer { models, services }
     }
 
+    /// The places of models that a limit names, ascending.
+    pub(super) fn places_of_models(&self, named: &[At<Box<str>>]) -> impl Iterator<Item = u32> {
+        self.places(self.models, named)
+    }
+
+    /// The places of services that a limit names, ascending.
+    pub(super) fn places_of_services(&self, named: &[At<Box<str>>]) -> impl Iterator<Item = u32> {
+        self.places(self.services, named)
+    }
+
+    fn places(&self, names: &Names, named: &[At<Box<str>>]) -> impl Iterator<Item = u32> + use<> {
+        let listed = named.iter().map(|name| (&name.value, &name.place));
+        report_repeated(self.document, listed);
+        let found = named
+            .iter()
+            .filter_map(|name| names.find(self.document, name));
+        let mut places: Vec<_> = found.collect();
+        places.sort_unstable();
+        places.into_iter()
+    }
+
     fn narrow(
         &self,
         written: Option<&[At<Box<str>>]>,

@@ -7,11 +7,13 @@ use crate::digest::ByDigest;
 use crate::fault::Problem;
 use crate::limits::KEYS_MAX;
 use crate::read::{Document, Entry};
-use crate::schema::limit::{CalendarSchema, LimitSchema};
-use crate::schema::tenants::{KeySchema, PlanSchema, TenantSchema};
-use crate::snapshot::{ApiKey, BucketId, BucketSpec, KeyId, ModelId, ServiceId, Tenant, TenantId};
-use crate::units::{Scope, Unit};
-use crate::validate::buckets::{balance_bucket, bucket, report_repeated_limits};
+use crate::schema::limit::CalendarSchema;
+use crate::schema::tenants::{KeySchema, PlanSchema, TeamSchema, TenantSchema};
+use crate::snapshot::{
+    ApiKey, BucketId, BucketSpec, KeyId, ModelId, ServiceId, Team, TeamId, Tenant, TenantId,
+};
+use crate::units::Scope;
+use crate::validate::buckets::{Limit, balance_bucket, bucket, find_limits};
 use crate::validate::names::{Names, report_repeated};
 use crate::validate::offers::{Offer, Offers, PlanOffer};
 
@@ -19,6 +21,7 @@ use crate::validate::offers::{Offer, Offers, PlanOffer};
 #[derive(Default)]
 pub(super) struct Tenants {
     pub(super) tenants: Vec<Tenant>,
+    pub(super) teams: Vec<Team>,
     pub(super) keys: Vec<ApiKey>,
     pub(super) buckets: Vec<BucketSpec>,
     pub(super) key_by_digest: ByDigest<KeyId>,
@@ -27,7 +30,7 @@ pub(super) struct Tenants {
 /// A plan, its references found.
 struct Plan<'s> {
     name: &'s str,
-    limits: &'s [LimitSchema],
+    limits: Vec<Limit<'s>>,
     calendar: &'s CalendarSchema,
     offer: Offer,
 }
@@ -40,6 +43,9 @@ struct Payer<'s> {
     calendar: Calendar,
     /// The buckets of all its keys.
     shared: Vec<BucketId>,
+    /// Its teams by name, each with the buckets of its keys.
+    team_names: Names,
+    teams: Vec<(TeamId, Vec<BucketId>)>,
 }
 
 /// Checks every plan, tenant and key.
@@ -56,11 +62,10 @@ pub(super) fn check(
         .iter()
         .map(|entry| {
             let written = entry.body.as_ref()?;
-            report_repeated_limits(document, &[], &written.limits);
             let offer = offers.find(&written.offer, None);
             Some(Plan {
                 name: &entry.name.value,
-                limits: &written.limits,
+                limits: find_limits(offers, &[], &written.limits),
                 calendar: &written.calendar,
                 offer,
             })
@@ -85,8 +90,6 @@ pub(super) fn check(
             .as_ref()
             .and_then(|name| plan_names.find(document, name));
         let plan = plan.and_then(|plan| plans[plan as usize].as_ref());
-        let limits_of_plan = plan.map_or(&[][..], |plan| plan.limits);
-        report_repeated_limits(document, limits_of_plan, &written.limits);
         built.add_tenant((&entry.name.value, written), plan, (offers, calendar))?;
     }
     Some(built)
@@ -114,9 +117,12 @@ impl Tenants {
                 None => written.calendar.over(calendar),
             },
             shared: Vec::new(),
+            team_names: Names::of("team", &written.teams),
+            teams: Vec::new(),
         };
-        let of_plan = plan.map_or(&[][..], |plan| plan.limits);
-        for limit in of_plan.iter().chain(&written.limits) {
+        let of_plan = plan.map_or(&[][..], |plan| &plan.limits);
+        let own = find_limits(offers, of_plan, &written.limits);
+        for limit in of_plan.iter().chain(&own) {
             let bucket = bucket((Scope::Tenant, name), limit, &payer.calendar);
             payer.shared.push(self.add_bucket(bucket)?);
         }
@@ -125,25 +131,59 @@ impl Tenants {
                 .shared
                 .push(self.add_bucket(balance_bucket(name, balance))?);
         }
+        self.add_teams(&mut payer, &written.teams, offers)?;
         let names = written.keys.iter().filter_map(|key| key.name.as_ref());
         report_repeated(
             offers.document,
             names.map(|name| (&name.value, &name.place)),
         );
         for key in &written.keys {
-            report_repeated_limits(offers.document, &[], &key.limits);
             let plan = plan.map(|plan| PlanOffer {
                 name: plan.name,
                 offer: &plan.offer,
             });
             let offer = offers.find(&key.offer, plan.as_ref());
             // A key without its name or digest has been reported: nothing will come of this.
-            let _ = self.add_key(&payer, key, offer);
+            let _ = self.add_key(&payer, key, (offers, offer));
         }
         Some(())
     }
 
-    fn add_key(&mut self, payer: &Payer<'_>, written: &KeySchema, offer: Offer) -> Option<()> {
+    fn add_teams(
+        &mut self,
+        payer: &mut Payer<'_>,
+        written: &[Entry<TeamSchema>],
+        offers: &Offers<'_>,
+    ) -> Option<()> {
+        for team in written {
+            let id = TeamId(u32::try_from(self.teams.len()).ok()?);
+            let name = &team.name.value;
+            self.teams.push(Team {
+                name: name.clone(),
+                tenant: payer.id,
+            });
+            let owner = format!("{}/{name}", payer.name);
+            let limits = team.body.as_ref().map_or(&[][..], |team| &team.limits);
+            let mut buckets = Vec::with_capacity(limits.len());
+            for limit in &find_limits(offers, &[], limits) {
+                let bucket = bucket((Scope::Team, &owner), limit, &payer.calendar);
+                buckets.push(self.add_bucket(bucket)?);
+            }
+            payer.teams.push((id, buckets));
+        }
+        Some(())
+    }
+
+    fn add_key(
+        &mut self,
+        payer: &Payer<'_>,
+        written: &KeySchema,
+        (offers, offer): (&Offers<'_>, Offer),
+    ) -> Option<()> {
+        let limits = find_limits(offers, &[], &written.limits);
+        let team = written.team.as_ref();
+        let team = team.and_then(|name| payer.team_names.find(offers.document, name));
+        let team = team.map(|place| &payer.teams[place as usize]);
         let id = KeyId(u32::try_from(self.keys.len()).ok()?);
         let (name, digest) = (
             &written.name.as_ref()?.value,
@@ -151,20 +191,20 @@ impl Tenants {
         );
         let owner = format!("{}/{name}", payer.name);
         let mut path = Vec::with_capacity(written.limits.len() + payer.shared.len());
-        for limit in &written.limits {
+        for limit in &limits {
             let bucket = bucket((Scope::Key, &owner), limit, &payer.calendar);
             path.push(self.add_bucket(bucket)?);
         }
+        path.extend_from_slice(team.map_or(&[], |(_, shared)| shared));
         path.extend_from_slice(&payer.shared);
-        // Stable: within a class the key's own stay before its tenant's.
+        // Stable: within a class the key's own stay before its team's and its tenant's.
         path.sort_by_key(|bucket| self.buckets[bucket.index()].class);
-        let counts_money = |bucket: &BucketId| self.buckets[bucket.index()].unit == Unit::Usd;
-        let has_money_limit = path.iter().any(counts_money);
         self.key_by_digest.insert(digest, id);
         self.keys.push(ApiKey {
             name: name.clone(),
             digest,
             tenant: payer.id,
+            team: team.map(|(id, _)| *id),
             disabled: written.disabled,
             models: offer
                 .models
@@ -173,7 +213,6 @@ impl Tenants {
                 .services
                 .map(|places| places.into_iter().map(ServiceId).collect()),
             path,
-            has_money_limit,
         });
         Some(())
     }

@@ -427,6 +427,10 @@ pub(crate) fn long_cases() -> Vec<(String, Vec<&'static str>)> {
             vec!["12:13 models.c.fallback[0]: leads round: a → b → c → a"],
         ),
         (
+            key("k") + "team = 'x'\n[tenants.a.teams.y]",
+            vec!["4:8 tenants.a.keys[0].team: there is no team 'x'; add [teams"],
+        ),
+        (
             outside,
             vec!["13:11 tenants.a.keys[0].models[0]: 'm' is not in the plan \"p\"; add it"],
         ),

@@ -27,6 +27,7 @@ fn spec(unit: Unit, window: Window, class: LimitClass) -> BucketSpec {
         calendar: Calendar::default(),
         limit: 1 << 58,
         class,
+        only: None,
     }
 }
 

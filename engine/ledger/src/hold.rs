@@ -24,6 +24,75 @@ use crate::journal::Posting;
 /// one file.
 pub const PATH_MAX: usize = 32;
 
+/// Which buckets of a path a request counts against, by their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counting(u32);
+
+const _: () = assert!(PATH_MAX <= u32::BITS as usize, "each place has its bit");
+
+impl Counting {
+    /// Against all of them.
+    pub const ALL: Self = Self(u32::MAX);
+    /// Against none.
+    pub const NONE: Self = Self(0);
+
+    /// The same, and the bucket at `place`.
+    #[must_use]
+    pub const fn with(self, place: usize) -> Self {
+        Self(self.0 | 1 << place)
+    }
+
+    /// Whether the bucket at `place` is among them.
+    #[inline]
+    pub const fn has(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+
+    /// Whether any bucket is among both.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// The buckets that a request passes.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<'a> {
+    /// All that its caller has, in the order they are asked.
+    pub buckets: &'a [Arc<Bucket>],
+    /// Those that this request counts against; the others are passed over.
+    pub counting: Counting,
+}
+
+impl<'a> From<&'a [Arc<Bucket>]> for Path<'a> {
+    fn from(buckets: &'a [Arc<Bucket>]) -> Self {
+        let counting = Counting::ALL;
+        Self { buckets, counting }
+    }
+}
+
+impl<'a> From<&'a Vec<Arc<Bucket>>> for Path<'a> {
+    fn from(buckets: &'a Vec<Arc<Bucket>>) -> Self {
+        Self::from(&buckets[..])
+    }
+}
+
+impl<'a> Path<'a> {
+    /// The buckets that are counted, with their places.
+    #[inline]
+    fn counted(self) -> impl Iterator<Item = (usize, &'a Arc<Bucket>)> {
+        let placed = self.buckets.iter().enumerate();
+        placed.filter(move |(place, _)| self.counting.has(*place))
+    }
+
+    /// The part of it that lies before `place`.
+    fn before(self, place: usize) -> Self {
+        Self {
+            buckets: &self.buckets[..place],
+            ..self
+        }
+    }
+}
+
 /// A reservation in every bucket of a path. Settle it with [`Hold::post`] or [`Hold::void`].
 ///
 /// Dropping it posts what [`Hold::count`] was last told, and at least the requests that
@@ -31,7 +100,7 @@ pub const PATH_MAX: usize = 32;
 #[derive(Debug)]
 #[must_use = "a hold that is not settled is charged for what was counted"]
 pub struct Hold<'a> {
-    path: &'a [Arc<Bucket>],
+    path: Path<'a>,
     held: Amounts,
     counted: Amounts,
     /// The epoch of each bucket that admitted this, by place in `path`.
@@ -69,24 +138,25 @@ pub struct Receipt {
 ///
 /// If `path` is longer than [`PATH_MAX`].
 #[inline]
-pub fn hold(
-    path: &[Arc<Bucket>],
+pub fn hold<'a>(
+    path: impl Into<Path<'a>>,
     want: Amounts,
     slot: WorkerSlot,
     now: UnixMillis,
-) -> Result<Hold<'_>, Denial> {
+) -> Result<Hold<'a>, Denial> {
+    let path = path.into();
     assert!(
-        path.len() <= PATH_MAX,
+        path.buckets.len() <= PATH_MAX,
         "a path has more buckets than a hold has room for"
     );
     let (held, at) = (want.bounded(), At { slot, now });
     let mut epochs = [Admitted::default(); PATH_MAX];
-    for (index, bucket) in path.iter().enumerate() {
+    for (index, bucket) in path.counted() {
         let want = held.of(bucket.spec().unit);
         match bucket.counters().enter(want, at) {
             Ok(epoch) => epochs[index] = epoch,
             Err(reading) => {
-                give_back(&path[..index], &epochs, |unit| held.of(unit), at);
+                give_back(path.before(index), &epochs, |unit| held.of(unit), at);
                 let need = Need { more: want, own: 0 };
                 return Err(denial(path, index, need, reading, now));
             }
@@ -114,7 +184,7 @@ impl Hold<'_> {
         // Bounded after the sum, so that what is held can always be given back.
         let more = self.held.plus(more.bounded()).beyond(self.held);
         let at = At { now, ..self.at };
-        for (index, bucket) in self.path.iter().enumerate() {
+        for (index, bucket) in self.path.counted() {
             let unit = bucket.spec().unit;
             let taken = bucket
                 .counters()
@@ -122,7 +192,7 @@ impl Hold<'_> {
             match taken {
                 Ok(()) | Err(Lack::Bygone) => {}
                 Err(Lack::Short(reading)) => {
-                    let asked = &self.path[..index];
+                    let asked = self.path.before(index);
                     give_back(asked, &self.epochs, |unit| more.spent(unit), at);
                     let need = Need {
                         more: more.spent(unit),
@@ -164,13 +234,13 @@ impl Hold<'_> {
     ) -> &'p [Posting] {
         let amounts = amounts.bounded();
         let mut len = 0;
-        for (bucket, epoch) in self.path.iter().zip(&self.epochs) {
+        for (place, bucket) in self.path.counted() {
             let unit = bucket.spec().unit;
             let amount = amounts.spent(unit);
             if counts(unit, amount) {
                 into[len] = Posting {
                     bucket: bucket.number(),
-                    ends_s: epoch.end.0,
+                    ends_s: self.epochs[place].end.0,
                     amount,
                 };
                 len += 1;
@@ -199,11 +269,12 @@ impl Hold<'_> {
         self.settled = true;
         let (cost, held, at) = (cost.bounded(), self.held, At { now, ..self.at });
         let mut late = 0;
-        for (bucket, epoch) in self.path.iter().zip(&self.epochs) {
+        for (place, bucket) in self.path.counted() {
             let unit = bucket.spec().unit;
-            let live = bucket
-                .counters()
-                .settle(*epoch, held.of(unit), cost.spent(unit), at);
+            let live =
+                bucket
+                    .counters()
+                    .settle(self.epochs[place], held.of(unit), cost.spent(unit), at);
             late += u16::from(!live);
         }
         Receipt {
@@ -221,7 +292,7 @@ impl Drop for Hold<'_> {
         if self.settled {
             return;
         }
-        if let Some(bucket) = self.path.first() {
+        if let Some(bucket) = self.path.buckets.first() {
             bucket.count_drop();
         }
         let requests = self.counted.requests.max(self.held.requests);
@@ -236,28 +307,17 @@ impl Drop for Hold<'_> {
 
 /// Returns to each bucket of `path` what this step took from it, since a later one refused.
 #[cold]
-fn give_back(
-    path: &[Arc<Bucket>],
-    epochs: &[Admitted; PATH_MAX],
-    taken: impl Fn(Unit) -> i64,
-    at: At,
-) {
-    for (bucket, epoch) in path.iter().zip(epochs) {
+fn give_back(path: Path<'_>, epochs: &[Admitted; PATH_MAX], taken: impl Fn(Unit) -> i64, at: At) {
+    for (place, bucket) in path.counted() {
         bucket
             .counters()
-            .settle(*epoch, taken(bucket.spec().unit), 0, at);
+            .settle(epochs[place], taken(bucket.spec().unit), 0, at);
     }
 }
 
 #[cold]
-fn denial(
-    path: &[Arc<Bucket>],
-    index: usize,
-    need: Need,
-    reading: Reading,
-    now: UnixMillis,
-) -> Denial {
-    let reason = DenialReason::new(path[index].spec().class, &reading, need, now);
+fn denial(path: Path<'_>, index: usize, need: Need, reading: Reading, now: UnixMillis) -> Denial {
+    let reason = DenialReason::new(path.buckets[index].spec().class, &reading, need, now);
     Denial {
         bucket: index,
         reason,

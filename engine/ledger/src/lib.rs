@@ -32,7 +32,7 @@ mod window;
 pub use amounts::{Amounts, UnixMillis, WorkerSlot};
 pub use bucket::Bucket;
 pub use denial::{Denial, DenialReason, Reading};
-pub use hold::{Hold, PATH_MAX, Receipt, hold};
+pub use hold::{Counting, Hold, PATH_MAX, Path, Receipt, hold};
 pub use ledger::{Ledger, Opening};
 pub use tally::AMOUNT_MAX;
 pub use window::EpochEnd;

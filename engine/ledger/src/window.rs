@@ -1,7 +1,7 @@
 //! When an epoch ends: seconds, minutes and hours in UTC, longer ones by a calendar.
 //!
-//! A pure function of time and of the zones that the program brings along. That an epoch, once left, is never entered again is
-//! the counters' rule, not this file's.
+//! A pure function of time and of the zones that the program brings along. That an epoch,
+//! once left, is never entered again is the counters' rule, not this file's.
 
 use jiff::civil::DateTime;
 use jiff::{Span, Timestamp, Unit};

@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use support::{NOW, after_ms, heat, of_tokens, request_of, requests, spec, sums, tokens};
 use tollring_config::{LimitClass, NanoUsd, Unit, UnixSeconds, Window};
+use tollring_ledger::journal::Posting;
 use tollring_ledger::{
-    AMOUNT_MAX, Amounts, Bucket, DenialReason, Ledger, PATH_MAX, UnixMillis, WorkerSlot, hold,
+    AMOUNT_MAX, Amounts, Bucket, Counting, DenialReason, Ledger, PATH_MAX, Path, UnixMillis,
+    WorkerSlot, hold,
 };
 
 const SLOT: WorkerSlot = WorkerSlot(0);
@@ -30,6 +32,30 @@ fn all_sums(path: &[Arc<Bucket>]) -> Vec<[i64; 4]> {
     path.iter()
         .map(|bucket| sums(bucket.reading(NOW)))
         .collect()
+}
+
+#[test]
+fn a_bucket_that_does_not_count_a_request_neither_refuses_nor_is_charged() {
+    let path = Ledger::new(1).bind(&[tokens(100), requests(1)], NOW);
+    let others = Path {
+        buckets: &path,
+        counting: Counting::NONE.with(1),
+    };
+    hold(&path, request_of(60, 0), SLOT, NOW).unwrap().void(NOW);
+    let mut held = hold(others, request_of(1_000, 0), SLOT, NOW).unwrap();
+    assert!(held.extend(of_tokens(1_000), NOW).is_ok());
+    assert_eq!(path[0].reading(NOW).held, 0);
+    let mut room = [Posting::default(); PATH_MAX];
+    assert_eq!(held.reservations(request_of(1, 0), &mut room).len(), 1);
+    let _ = held.post(request_of(2_000, 0), NOW);
+    assert_eq!(path[0].reading(NOW).posted, 0);
+    assert_eq!(path[1].reading(NOW).posted, 1);
+    assert_eq!(
+        hold(others, request_of(0, 0), SLOT, NOW)
+            .unwrap_err()
+            .bucket,
+        1
+    );
 }
 
 #[test]
@@ -399,7 +425,9 @@ fn a_caller_without_a_slot_of_its_own_uses_the_shared_counter() {
 
 #[test]
 fn a_path_may_be_empty_or_as_long_as_it_may_be() {
-    hold(&[], request_of(1, 1), SLOT, NOW).unwrap().void(NOW);
+    hold(&Vec::new(), request_of(1, 1), SLOT, NOW)
+        .unwrap()
+        .void(NOW);
     let one = Ledger::new(1).bind(&[tokens(1_000)], NOW);
     let path = vec![Arc::clone(&one[0]); PATH_MAX];
     let _ = hold(&path, of_tokens(1), SLOT, NOW)

@@ -4,7 +4,7 @@
 //! before a byte goes upstream, an end before the last bytes leave. Where there is no journal
 //! there is no account. What things cost is `settle`'s to say; where records lie, `books`'s.
 
-use tollring_config::{ModelId, Numbers};
+use tollring_config::{ApiKey, ModelId, Numbers};
 use tollring_ledger::journal::{
     Kind, NoRoom, Outcome, Record, Room, Sequence, TokenCounts, UsageSource,
 };
@@ -58,10 +58,11 @@ impl Account {
     /// The account of a request that `caller` pays for; what it calls may not be known.
     pub(super) fn of(live: &Live, facts: &Facts, call: Option<&Call>, caller: Caller) -> Self {
         let numbers = &live.config.numbers;
-        let tenant = live.key(caller.key).tenant;
+        let ApiKey { tenant, team, .. } = live.key(caller.key);
         let mut record = Record {
             request: facts.id.bits(),
             tenant: Numbers::at(&numbers.tenants, tenant.index()),
+            team: team.map_or(0, |team| Numbers::at(&numbers.teams, team.index())),
             key: Numbers::at(&numbers.keys, caller.key.index()),
             outcome: Outcome::Whole,
             ..Record::default()

@@ -5,13 +5,16 @@
 //! places; each is looked into, and the first that is there counts. A client without one
 //! may be known by the certificate it showed.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
-use tollring_config::{KeyId, TenantId};
+use tollring_config::{KeyId, ModelId, Only, TenantId};
 use tollring_http1::{Known, Span};
+use tollring_ledger::{Bucket, Counting, Path};
 
 use super::Exchange;
 use super::refusal::Refusal;
-use super::route::Place;
+use super::route::{Call, Place};
 use crate::connection::Intake;
 use crate::live::Live;
 
@@ -29,6 +32,47 @@ pub(crate) struct Caller {
     pub(super) key: KeyId,
     /// Who pays.
     pub(super) tenant: TenantId,
+    /// The buckets of its path that count the request: until it is known what for, those that
+    /// count every one.
+    pub(super) counting: Counting,
+}
+
+impl Caller {
+    pub(super) fn path(self, live: &Live) -> Path<'_> {
+        Path {
+            buckets: live.path(self.key),
+            counting: self.counting,
+        }
+    }
+
+    /// The buckets that count, with their places.
+    pub(super) fn counted(self, live: &Live) -> impl Iterator<Item = (usize, &Arc<Bucket>)> {
+        let placed = live.path(self.key).iter().enumerate();
+        placed.filter(move |(place, _)| self.counting.has(*place))
+    }
+
+    /// The same caller, of whom it is known what it calls.
+    pub(super) fn calling(self, live: &Live, call: &Call) -> Self {
+        let service = match call {
+            Call::Completion { model, .. } => return self.calling_model(live, *model),
+            Call::Service(service) => service,
+        };
+        let counts = |only: &Only| only.services.binary_search(service).is_ok();
+        let counting = live.counting(self.key, counts);
+        Self { counting, ..self }
+    }
+
+    /// The same caller, of whom it is known which model is to answer.
+    pub(super) fn calling_model(self, live: &Live, model: ModelId) -> Self {
+        let counts = |only: &Only| only.models.binary_search(&model).is_ok();
+        let counting = live.counting(self.key, counts);
+        Self { counting, ..self }
+    }
+
+    /// Whether money is counted for this.
+    pub(super) fn counts_money(self, live: &Live) -> bool {
+        self.counting.meets(live.counting_money(self.key))
+    }
 }
 
 /// The caller of a request; `None` where the place wants no key.
@@ -63,6 +107,7 @@ pub(super) fn caller(
     Ok(Some(Caller {
         key,
         tenant: issued.tenant,
+        counting: live.counting_always(key),
     }))
 }
 

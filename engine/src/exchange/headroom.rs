@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
-use tollring_config::{KeyId, Unit};
+use tollring_config::Unit;
 use tollring_ledger::{Reading, UnixMillis};
 
 use super::auth::Caller;
@@ -24,7 +24,8 @@ const KEPT: usize = 512;
 /// The fields of one key, as they were a moment ago.
 #[derive(Default)]
 struct Written {
-    key: Option<KeyId>,
+    /// Whose, and of which of its buckets.
+    caller: Option<Caller>,
     version: u64,
     at_ms: i64,
     fields: String,
@@ -47,9 +48,9 @@ impl Headroom {
         let mut kept = self.0.borrow_mut();
         let written = &mut kept[caller.key.index() % KEPT];
         let UnixMillis(now_ms) = worker.now();
-        let same = written.key == Some(caller.key) && written.version == live.config.version;
+        let same = written.caller == Some(caller) && written.version == live.config.version;
         if !same || (now_ms - written.at_ms).abs() > FRESH_MS {
-            written.key = Some(caller.key);
+            written.caller = Some(caller);
             written.version = live.config.version;
             written.at_ms = now_ms;
             written.fields.clear();
@@ -63,7 +64,7 @@ impl Headroom {
 /// has least left.
 fn write_fields(fields: &mut String, now: UnixMillis, live: &Live, caller: Caller) {
     for (unit, word) in [(Unit::Requests, "requests"), (Unit::Tokens, "tokens")] {
-        let buckets = live.path(caller.key).iter();
+        let buckets = caller.counted(live).map(|(_, bucket)| bucket);
         let seen = buckets
             .filter(|bucket| bucket.spec().unit == unit && sees_amounts(bucket.spec(), live));
         let least = seen

@@ -166,14 +166,10 @@ fn estimate<'a>(
         model,
         ask,
     };
+    let caller = caller.calling(live, &call);
     let demand = quota::demand((exchange.worker, live), &call, caller, None)?;
     let worker = exchange.worker;
-    let held = tollring_ledger::hold(
-        live.path(caller.key),
-        demand.want,
-        worker.slot(),
-        worker.now(),
-    );
+    let held = tollring_ledger::hold(caller.path(live), demand.want, worker.slot(), worker.now());
     let affordable = quota::affordable(worker, live, caller, &demand);
     let code = match held {
         Ok(hold) => {

@@ -67,20 +67,21 @@ pub(super) fn hold<'a>(
     let Some(caller) = exchange.facts.caller else {
         return Ok(Bill::free(worker));
     };
+    let mut caller = caller.calling(live, call);
     let mut demand = demand((worker, live), call, caller, None)?;
     if matches!(demand.tariff, Tariff::Free) {
         return Ok(Bill::free(worker));
     }
-    let reserve = |demand: &Demand| {
-        let path = live.path(caller.key);
-        tollring_ledger::hold(path, demand.want, worker.slot(), worker.now())
+    let reserve = |caller: Caller, demand: &Demand| {
+        tollring_ledger::hold(caller.path(live), demand.want, worker.slot(), worker.now())
     };
-    let mut held = reserve(&demand);
+    let mut held = reserve(caller, &demand);
     if let Err(denial) = &held
-        && let Some((less, cheaper)) =
+        && let Some((less, paying, cheaper)) =
             settle_for_less((worker, live), call, caller, (&demand, denial))
-        && let Ok(hold) = reserve(&cheaper)
+        && let Ok(hold) = reserve(paying, &cheaper)
     {
+        caller = paying;
         exchange.facts.less = less;
         if let (Less::Model(other), Call::Completion { model, .. }) = (less, &mut *call) {
             *model = other;
@@ -89,6 +90,7 @@ pub(super) fn hold<'a>(
     }
     let on = On::of(worker);
     let account = on.map(|_| Account::of(live, &exchange.facts, Some(call), caller));
+    exchange.facts.caller = Some(caller);
     match held {
         Ok(hold) => {
             let output = (demand.output, demand.output_most);
@@ -112,13 +114,14 @@ pub(super) fn hold<'a>(
     }
 }
 
-/// What the call could ask for instead of what was denied, by the operator's word.
+/// What the call could ask for instead of what was denied, by the operator's word, and by which
+/// buckets that is counted.
 fn settle_for_less(
     (worker, live): (&Worker, &Live),
     call: &Call,
     caller: Caller,
     (demand, denial): (&Demand, &Denial),
-) -> Option<(Less, Demand)> {
+) -> Option<(Less, Caller, Demand)> {
     let Call::Completion {
         endpoint,
         model,
@@ -146,15 +149,17 @@ fn settle_for_less(
                 return None;
             }
             let cheaper = self::demand((worker, live), call, caller, Some(each)).ok()?;
-            Some((Less::Tokens(each), cheaper))
+            Some((Less::Tokens(each), caller, cheaper))
         }
         OnInsufficient::Downgrade => {
             let other = live.config.models[model.index()].downgrade?;
             if !may_ask_for(live, caller, other) {
                 return None;
             }
+            // A limit on the dear model says nothing about the cheap one.
+            let caller = caller.calling_model(live, other);
             let cheaper = completion((worker, live), (*endpoint, other, ask), caller, None).ok()?;
-            Some((Less::Model(other), cheaper))
+            Some((Less::Model(other), caller, cheaper))
         }
     }
 }
@@ -202,7 +207,7 @@ pub(super) fn demand(
                 Meter::Bytes => Tariff::Bytes {
                     price: service.price,
                 },
-                Meter::None if live.key(caller.key).has_money_limit => {
+                Meter::None if caller.counts_money(live) => {
                     return Err(Refusal::RouteNotMetered);
                 }
                 Meter::None => Tariff::Free,
@@ -233,7 +238,7 @@ fn completion(
     cap: Option<u64>,
 ) -> Result<Demand, Refusal> {
     let model = &live.config.models[id.index()];
-    if model.price.is_none() && live.key(caller.key).has_money_limit {
+    if model.price.is_none() && caller.counts_money(live) {
         return Err(Refusal::ModelNotPriced);
     }
     let input = ask.input_tokens_estimate;
@@ -300,7 +305,7 @@ pub(super) fn affordable(
         return None;
     };
     let now = worker.now();
-    let left = |bucket: &std::sync::Arc<tollring_ledger::Bucket>| {
+    let left = |(_, bucket): (usize, &std::sync::Arc<tollring_ledger::Bucket>)| {
         let free = bucket.reading(now).free.max(0);
         match (bucket.spec().unit, price) {
             (Unit::Tokens, _) => u64::try_from(free)
@@ -313,7 +318,7 @@ pub(super) fn affordable(
             _ => u64::MAX,
         }
     };
-    live.path(caller.key).iter().map(left).min()
+    caller.counted(live).map(left).min()
 }
 
 /// Refuses a caller that has nothing left at all, before its body is read.
@@ -324,7 +329,7 @@ pub(super) fn refuse_if_spent(
 ) -> Result<(), Refusal> {
     let Some(caller) = caller else { return Ok(()) };
     let now = worker.now();
-    for (place, bucket) in live.path(caller.key).iter().enumerate() {
+    for (place, bucket) in caller.counted(live) {
         let reading = bucket.reading(now);
         let money = matches!(bucket.spec().class, LimitClass::Quota | LimitClass::Balance);
         if money && reading.posted >= reading.limit {

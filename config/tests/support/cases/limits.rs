@@ -40,6 +40,22 @@ pub(super) const LIMITS: &[Case] = &[
         "3:8 tenants.a.limits[0].rate: says nothing for this window",
     ),
     (
+        "[tenants.a]\nlimits = [{ concurrent = 1, models = [] }]",
+        "2:38 tenants.a.limits[0].models: is empty; write `models = [",
+    ),
+    (
+        "[tenants.a]\nlimits = [{ concurrent = 1, models = ['m'] }]",
+        "2:39 tenants.a.limits[0].models[0]: there is no model 'm'; add [models",
+    ),
+    (
+        "[plans.p]\nlimits = [{ concurrent = 1, services = ['s'] }]",
+        "2:41 plans.p.limits[0].services[0]: there is no service 's'; add [services",
+    ),
+    (
+        "[tenants.a.teams.x]\nlimits = [{ concurrent = 1 }, { concurrent = 2 }]",
+        "2:31 tenants.a.teams.x.limits[1]: limits the same unit and window as tenants.a.teams.x",
+    ),
+    (
         "[tenants.a]\nlimits = [{ concurrent = 1, anchor = '2026-01-01' }]",
         "2:11 tenants.a.limits[0]: is not a limit",
     ),

@@ -353,6 +353,7 @@ mod tests {
             calendar: Calendar::default(),
             limit,
             class: LimitClass::Quota,
+            only: None,
         };
         let counters = Counters::new(&spec, 4, UnixMillis(0), |_| 0);
         counters.heat(UnixMillis(0));

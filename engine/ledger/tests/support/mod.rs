@@ -27,6 +27,7 @@ pub(crate) fn spec(unit: Unit, window: Window, class: LimitClass, limit: i64) ->
         calendar: Calendar::default(),
         limit,
         class,
+        only: None,
     }
 }
 
