@@ -224,3 +224,108 @@ fn a_team_shares_its_limits_and_nobody_elses() {
     );
     assert_eq!(stage.chat("tr_lone").status, 200);
 }
+
+#[test]
+fn output_may_weigh_more_than_input_and_what_is_affordable_knows_it() {
+    let limits = "limits = [{ unit = \"tokens\", amount = 1000, per = \"year\", \
+                  input_weight = \"0\", output_weight = \"4\" }]";
+    let stage = Stage::with_poor(limits);
+    assert_eq!(stage.chat("tr_poor").status, 200);
+    assert_eq!(
+        stage.gateway.bucket_at_rest("tr_poor", "tokens").used,
+        4 * 7
+    );
+
+    let answer = stage.ask("tr_poor", "m", json!({ "max_tokens": 244 }));
+
+    refused_for_money(&answer, "quota_insufficient_for_request");
+    let quota = answer.json()["error"]["quota"].clone();
+    assert_eq!(quota["name"], "1000 weighted tokens per year");
+    assert_eq!(quota["requested"], "976");
+    assert_eq!(quota["affordable_max_tokens"], 243);
+    let again = stage.ask("tr_poor", "m", json!({ "max_tokens": 243 }));
+    assert_eq!(again.status, 200, "{}", again.describe());
+}
+
+#[test]
+fn a_cached_prompt_counts_what_the_limit_says() {
+    let mut usage = openai::usage(1000, 10);
+    usage["prompt_tokens_details"] = json!({ "cached_tokens": 900 });
+    let body = openai::completion("Hello.", Some(usage));
+    let provider = Provider::answering(move |_| openai::answer("200 OK", &body));
+    let limits = "limits = [{ unit = \"tokens\", amount = 100_000, per = \"year\", \
+                  cached_input_weight = \"0.1\" }]";
+    let site = Site::with_acme(&provider.url())
+        .tenant("poor", "")
+        .key("poor", "bot", "tr_poor", limits);
+    let gateway = Gateway::start(&site);
+    let chat = Request::post(CHAT, openai::chat("m", json!({ "max_tokens": 9 }))).key("tr_poor");
+    assert_eq!(gateway.ask(&chat).status, 200);
+    assert_eq!(
+        gateway.bucket_at_rest("tr_poor", "tokens").used,
+        100 + 90 + 10
+    );
+}
+
+/// A limit that one call fits and a second does not, by its unit and the field of its window.
+fn scant(unit: &str, window: &str) -> String {
+    let amount = match unit {
+        "requests" => "1",
+        "tokens" => "40",
+        _ => "\"0.00005\"",
+    };
+    format!("limits = [{{ unit = \"{unit}\", amount = {amount}, {window} }}]")
+}
+
+#[test]
+fn every_unit_over_every_window_is_refused_in_the_words_for_it() {
+    let rates = [
+        (r#"per = "second""#, "per_second"),
+        (r#"per = "minute""#, "per_minute"),
+        (r#"per = "hour", rate = true"#, "per_hour"),
+        (r#"rolling = "1m""#, "rolling"),
+        (r#"rolling = "1h", rate = true"#, "rolling"),
+    ];
+    let quotas = ["hour", "day", "week", "month", "quarter", "year", "total"];
+    let quotas = quotas.map(|per| format!("per = {per:?}"));
+    let quotas = quotas.into_iter().chain([r#"rolling = "5h""#.to_owned()]);
+    let mut cases = Vec::new();
+    for unit in ["requests", "tokens", "usd"] {
+        let short = match unit {
+            "requests" => "quota_exhausted",
+            _ => "quota_insufficient_for_request",
+        };
+        cases.extend(rates.map(|(window, code)| (scant(unit, window), format!("{unit}_{code}"))));
+        cases.extend(
+            quotas
+                .clone()
+                .map(|window| (scant(unit, &window), short.to_owned())),
+        );
+    }
+    let stage = Stage::new(|site| {
+        let site = site.tenant("poor", "");
+        cases
+            .iter()
+            .enumerate()
+            .fold(site, |site, (n, (limits, _))| {
+                site.key("poor", &format!("k{n}"), &format!("tr_{n}"), limits)
+            })
+    });
+    for (n, (limits, code)) in cases.iter().enumerate() {
+        let key = format!("tr_{n}");
+        // A second or a minute may end between two calls, not between all of twenty.
+        let answers = (0..20).map(|_| stage.chat(&key));
+        let answer = answers.into_iter().find(|answer| answer.status != 200);
+        let answer = answer.unwrap_or_else(|| panic!("never refused: {limits}"));
+        match code.starts_with("quota") {
+            true => refused_for_money(&answer, code),
+            false => assert!(refused_for_pace(&answer, code) >= 1),
+        }
+        let unit = answer.json()["error"]["quota"]["unit"].clone();
+        assert!(
+            limits.contains(unit.as_str().unwrap()),
+            "{}",
+            answer.describe()
+        );
+    }
+}

@@ -114,6 +114,8 @@ pub const LIMITS_MAX: usize = 8;
 pub const TEAM_LIMITS_MAX: usize = 7;
 /// Models, or services, that one limit names: they are part of its bucket's identity.
 pub const LIMIT_NAMES_MAX: usize = 16;
+/// The most that a token may weigh in a limit, in billionths: a thousand tokens.
+pub const TOKEN_WEIGHT_MAX: i64 = 1_000 * 1_000_000_000;
 /// Teams of one tenant.
 pub const TEAMS_MAX: usize = 1000;
 /// Buckets that one request passes: the key's, its team's, the tenant's, its plan's and its

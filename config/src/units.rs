@@ -85,6 +85,22 @@ impl Unit {
     }
 }
 
+/// What one token of each kind counts in a limit, in billionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Weights {
+    /// Of input that was not cached.
+    pub input: i64,
+    /// Of input read from the provider's cache.
+    pub cached_input: i64,
+    /// Of output, reasoning included.
+    pub output: i64,
+}
+
+impl Weights {
+    /// The weight that changes nothing.
+    pub const ONE: i64 = 1_000_000_000;
+}
+
 /// Over what span of time a limit counts; whose days these are, and from which of them they are
 /// counted, is the [`Calendar`](crate::Calendar)'s to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

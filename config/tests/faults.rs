@@ -99,12 +99,14 @@ const fn kind_of_limit(fault: LimitFault) -> &'static str {
         LimitFault::CalendarIdle => "calendar idle",
         LimitFault::SpanMalformed => "span malformed",
         LimitFault::SpanOutside => "span outside",
+        LimitFault::WeightIdle => "weight idle",
+        LimitFault::WeightZero => "weight zero",
         LimitFault::WindowTwice => "window twice",
     }
 }
 
 /// How many names [`kind`] can give, without the three that [`load`] alone brings about.
-const KINDS: usize = 64;
+const KINDS: usize = 66;
 
 #[test]
 fn every_kind_of_fault_has_a_case() {

@@ -257,6 +257,41 @@ fn a_limit_may_count_some_models_and_services_alone() {
 }
 
 #[test]
+fn tokens_may_weigh_differently_and_input_and_output_be_limited_apart() {
+    let text = "[tenants.a]\nlimits = [\
+                { unit = 'tokens', amount = 9, per = 'day' },\
+                { unit = 'tokens', amount = 9, per = 'day', output_weight = '0' },\
+                { unit = 'tokens', amount = 9, per = 'day', input_weight = '0' },\
+                { unit = 'tokens', amount = 9, per = 'day', output_weight = '1' , rate = false,\
+                  cached_input_weight = '0.1' }]";
+    let snapshot = snapshot(text);
+    let told: Vec<_> = snapshot
+        .buckets
+        .iter()
+        .map(|bucket| (&*bucket.identity, &*bucket.name))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("tenant:a:tokens:day", "9 tokens per day"),
+            (
+                "tenant:a:tokens:day:weights=1/1/0",
+                "9 input tokens per day"
+            ),
+            (
+                "tenant:a:tokens:day:weights=0/0/1",
+                "9 output tokens per day"
+            ),
+            (
+                "tenant:a:tokens:day:weights=1/0.1/1",
+                "9 weighted tokens per day"
+            ),
+        ]
+    );
+    assert_eq!(snapshot.buckets[0].weights, None);
+}
+
+#[test]
 fn no_two_buckets_share_an_identity() {
     let text = "[plans.p]\nlimits = [{ concurrent = 1 }]\n\
                 [tenants.a]\nplan = 'p'\nbalance = '0'\n\

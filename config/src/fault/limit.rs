@@ -15,6 +15,10 @@ pub enum LimitFault {
     SpanOutside,
     /// A window of the calendar and one that rolls.
     WindowTwice,
+    /// Weights of tokens on a limit that counts none.
+    WeightIdle,
+    /// Weights by which nothing counts.
+    WeightZero,
 }
 
 impl LimitFault {
@@ -26,6 +30,8 @@ impl LimitFault {
             Self::SpanMalformed => format!("{value} is not a span"),
             Self::SpanOutside => format!("{value} is not from 10s to 366d"),
             Self::WindowTwice => "stands beside per".to_owned(),
+            Self::WeightIdle => "weighs what the limit does not count".to_owned(),
+            Self::WeightZero => "lets no token count".to_owned(),
             Self::CalendarIdle => "says nothing for this window".to_owned(),
         }
     }
@@ -40,6 +46,8 @@ impl LimitFault {
             Self::SpanMalformed => "write \"90s\", \"30m\", \"5h\" or \"7d\"",
             Self::SpanOutside => "choose one that is",
             Self::WindowTwice => "keep one of the two, or write two limits",
+            Self::WeightIdle => "remove it, or write unit = \"tokens\"",
+            Self::WeightZero => "let input or output weigh something",
             Self::CalendarIdle => "remove it: only windows of a day and longer follow a calendar",
         }
     }

@@ -10,6 +10,10 @@ pub(super) fn zone() -> Value {
     text("The IANA time zone whose days, weeks and months count; UTC where nothing is said.")
 }
 
+fn weight(what: &str) -> Value {
+    usd(what)
+}
+
 pub(super) fn anchor() -> Value {
     text("The day, and perhaps the time, that days, weeks, months and years are counted from.")
 }
@@ -29,6 +33,9 @@ fn limit() -> Value {
             },
             "per": { "enum": windows, "description": "Over what window." },
             "rolling": text("In place of per: a span that ends now, as in \"5h\"."),
+            "input_weight": weight("What a token of input counts; 1 where absent."),
+            "cached_input_weight": weight("One that was cached; as input where absent."),
+            "output_weight": weight("What a token of output counts; 1 where absent."),
             "models": texts("Count only completions of these; absent: see services."),
             "services": texts("Count only calls of these; absent with models: everything."),
             "rate": flag(false, "Whether up to an hour is a rate (429) and not a quota (402)."),

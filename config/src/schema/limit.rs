@@ -5,10 +5,13 @@ use jiff::tz::TimeZone;
 
 use crate::calendar::{Calendar, parse_anchor, parse_zone};
 use crate::fault::{LimitFault, Problem};
-use crate::limits::{CONCURRENT_MAX, COUNT_MAX, LIMIT_NAMES_MAX, USD_NANO_MAX};
+use crate::limits::{CONCURRENT_MAX, COUNT_MAX, LIMIT_NAMES_MAX, TOKEN_WEIGHT_MAX, USD_NANO_MAX};
 use crate::read::{At, Field, Place, Table};
-use crate::units::{LimitClass, Unit, Window};
-use crate::value::{parse_model_name, parse_name, parse_span};
+use crate::units::{LimitClass, Unit, Weights, Window};
+use crate::value::{parse_model_name, parse_name, parse_span, parse_usd};
+
+/// The fields that say what tokens weigh: input, cached input, output.
+const WEIGHTS: [&str; 3] = ["input_weight", "cached_input_weight", "output_weight"];
 
 const MINUTE_S: u32 = 60;
 const HOUR_S: u32 = 60 * MINUTE_S;
@@ -40,6 +43,7 @@ pub(crate) struct LimitSchema {
     pub(crate) window: Window,
     pub(crate) amount: i64,
     pub(crate) class: LimitClass,
+    pub(crate) weights: Option<Weights>,
     pub(crate) calendar: CalendarSchema,
     pub(crate) only: OnlySchema,
     pub(crate) place: Place,
@@ -92,7 +96,8 @@ fn limit(field: &Field<'_>) -> Option<LimitSchema> {
     let only = only(&mut table);
     let concurrent = table.take("concurrent");
     let names = ["unit", "amount", "per", "rolling", "rate", "tz", "anchor"];
-    let others = names.map(|name| table.take(name)).iter().flatten().count();
+    let names = names.into_iter().chain(WEIGHTS);
+    let others = names.filter_map(|name| table.take(name)).count();
     if concurrent.is_some() == (others > 0) {
         field.report(Problem::LimitShape);
         table.close();
@@ -133,6 +138,7 @@ fn in_flight(concurrent: &Field<'_>, field: &Field<'_>) -> Option<LimitSchema> {
         window: Window::Total,
         amount: above_zero(concurrent, i64::try_from(amount).ok()?)?,
         class: LimitClass::Concurrency,
+        weights: None,
         calendar: CalendarSchema::default(),
         only: OnlySchema::default(),
         place: field.place.clone(),
@@ -166,15 +172,48 @@ fn per_window(table: &mut Table<'_>, field: &Field<'_>) -> Option<LimitSchema> {
         }
     }
     let calendar = calendar(table);
+    let weights = weights(table, field, unit);
     Some(LimitSchema {
         unit: unit?,
         window: window?,
         amount: amount?,
         class: class?,
+        weights: weights?,
         calendar,
         only: OnlySchema::default(),
         place: field.place.clone(),
     })
+}
+
+/// What tokens weigh: `Some(None)` where nothing is said that makes a difference.
+fn weights(
+    table: &mut Table<'_>,
+    limit: &Field<'_>,
+    unit: Option<Unit>,
+) -> Option<Option<Weights>> {
+    if unit.is_some_and(|unit| unit != Unit::Tokens) {
+        for idle in WEIGHTS.into_iter().filter_map(|name| table.take(name)) {
+            idle.report(Problem::Limit(LimitFault::WeightIdle));
+        }
+    }
+    let read = |field: &Field<'_>| field.parsed(|text| parse_usd(text, TOKEN_WEIGHT_MAX));
+    let [input, cached_input, output] = WEIGHTS.map(|name| table.maybe(name, read));
+    let input = input?.map_or(Weights::ONE, |weight| weight.0);
+    let weights = Weights {
+        input,
+        cached_input: cached_input?.map_or(input, |weight| weight.0),
+        output: output?.map_or(Weights::ONE, |weight| weight.0),
+    };
+    let Weights {
+        cached_input,
+        output,
+        ..
+    } = weights;
+    if [input, cached_input, output] == [0; 3] {
+        limit.report(Problem::Limit(LimitFault::WeightZero));
+        return None;
+    }
+    Some(([input, cached_input, output] != [Weights::ONE; 3]).then_some(weights))
 }
 
 /// The fields `per` and `rolling`, one of which must be there.

@@ -2,7 +2,7 @@
 
 use crate::calendar::Calendar;
 use crate::snapshot::{ModelId, ServiceId};
-use crate::units::{LimitClass, Scope, Unit, Window};
+use crate::units::{LimitClass, Scope, Unit, Weights, Window};
 
 /// One limit: whose, of what, over what window, how much.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct BucketSpec {
     pub name: Box<str>,
     /// What it counts.
     pub unit: Unit,
+    /// What each kind of token counts; absent: one, each.
+    pub weights: Option<Weights>,
     /// Over what span.
     pub window: Window,
     /// Where the days of the window begin; without effect on one shorter than a day.

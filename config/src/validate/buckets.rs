@@ -8,7 +8,7 @@ use crate::fault::Problem;
 use crate::read::{At, Document, Place};
 use crate::schema::limit::{LimitSchema, OnlySchema};
 use crate::snapshot::{BucketSpec, ModelId, Only, ServiceId};
-use crate::units::{LimitClass, NanoUsd, Scope, Unit, Window};
+use crate::units::{LimitClass, NanoUsd, Scope, Unit, Weights, Window};
 use crate::validate::offers::Offers;
 use crate::value::show_span;
 
@@ -16,8 +16,9 @@ use crate::value::show_span;
 pub(super) struct Limit<'s> {
     written: &'s LimitSchema,
     only: Option<Only>,
-    /// The names in `only`, sorted, as an identity has them; empty for all.
-    names: String,
+    /// What is particular about what it counts, as an identity has it: weights, and the names in
+    /// `only`, sorted; empty for every request and plain tokens.
+    choice: String,
 }
 
 /// Finds what the limits of one owner refer to, and reports those that are there twice: among
@@ -34,17 +35,40 @@ pub(super) fn find_limits<'s>(
 
 fn find<'s>(offers: &Offers<'_>, written: &'s LimitSchema) -> Limit<'s> {
     let OnlySchema { models, services } = &written.only;
-    let mut names = String::new();
-    append_names(&mut names, "models", models);
-    append_names(&mut names, "services", services);
-    let only = (!names.is_empty()).then(|| Only {
+    let mut choice = String::new();
+    append_weights(&mut choice, written.weights);
+    append_names(&mut choice, "models", models);
+    append_names(&mut choice, "services", services);
+    let only = (!models.is_empty() || !services.is_empty()).then(|| Only {
         models: offers.places_of_models(models).map(ModelId).collect(),
         services: offers.places_of_services(services).map(ServiceId).collect(),
     });
     Limit {
         written,
         only,
-        names,
+        choice,
+    }
+}
+
+fn append_weights(out: &mut String, weights: Option<Weights>) {
+    if let Some(weights) = weights {
+        let [input, cached, output] =
+            [weights.input, weights.cached_input, weights.output].map(NanoUsd);
+        write!(out, ":weights={input}/{cached}/{output}")
+            .expect("writing to a String does not fail");
+    }
+}
+
+/// What is counted, for people: input or output where the other weighs nothing.
+fn counted(limit: &LimitSchema) -> &'static str {
+    match limit
+        .weights
+        .map(|of| (of.input, of.cached_input, of.output))
+    {
+        Some((Weights::ONE, Weights::ONE, 0)) => "input tokens",
+        Some((0, 0, Weights::ONE)) => "output tokens",
+        Some(_) => "weighted tokens",
+        None => limit.unit.word(),
     }
 }
 
@@ -68,10 +92,10 @@ pub(super) fn bucket(
         (Unit::Concurrent, _) => format!("{} requests in flight", limit.amount),
         (_, Window::Rolling { span_s }) => {
             let span = show_span(span_s);
-            format!("{} {} in any {span}", amount(limit), unit.word())
+            format!("{} {} in any {span}", amount(limit), counted(limit))
         }
-        (_, Window::Total) => format!("{} {} in total", amount(limit), unit.word()),
-        _ => format!("{} {} per {}", amount(limit), unit.word(), window.word()),
+        (_, Window::Total) => format!("{} {} in total", amount(limit), counted(limit)),
+        _ => format!("{} {} per {}", amount(limit), counted(limit), window.word()),
     };
     // Names hold neither `:` nor `/`, so no two owners can be spelt alike.
     let mut identity = format!("{}:{owner}:{}:{}", scope.word(), unit.word(), window.word());
@@ -83,7 +107,7 @@ pub(super) fn bucket(
     if let Window::Rolling { span_s } = window {
         write!(identity, ":{span_s}s").expect("writing to a String does not fail");
     }
-    identity.push_str(&found.names);
+    identity.push_str(&found.choice);
     append_names_for_people(&mut name, &limit.only);
     BucketSpec {
         identity: identity.into(),
@@ -91,6 +115,7 @@ pub(super) fn bucket(
         scope_id: owner.into(),
         name: name.into(),
         unit,
+        weights: limit.weights,
         window,
         calendar,
         limit: limit.amount,
@@ -107,6 +132,7 @@ pub(super) fn balance_bucket(owner: &str, balance: NanoUsd) -> BucketSpec {
         scope_id: owner.into(),
         name: "prepaid balance".into(),
         unit: Unit::Usd,
+        weights: None,
         window: Window::Total,
         calendar: Calendar::default(),
         limit: balance.0,
@@ -145,14 +171,14 @@ fn amount(limit: &LimitSchema) -> String {
 /// Reports limits of `own` on a unit, window and choice that `above` or an earlier one has.
 fn report_repeated_limits(document: &Document<'_>, above: &[Limit<'_>], own: &[Limit<'_>]) {
     let mut first: HashMap<(Unit, Window, &str), &Place> = HashMap::new();
-    let counted = |limit: &Limit<'_>| (limit.written.unit, limit.written.window);
+    let measured = |limit: &Limit<'_>| (limit.written.unit, limit.written.window);
     for limit in above {
-        let (unit, window) = counted(limit);
-        first.insert((unit, window, &limit.names), &limit.written.place);
+        let (unit, window) = measured(limit);
+        first.insert((unit, window, &limit.choice), &limit.written.place);
     }
     for limit in own {
-        let (unit, window) = counted(limit);
-        match first.entry((unit, window, &limit.names)) {
+        let (unit, window) = measured(limit);
+        match first.entry((unit, window, &limit.choice)) {
             hash_map::Entry::Vacant(free) => {
                 free.insert(&limit.written.place);
             }

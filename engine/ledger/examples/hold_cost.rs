@@ -23,6 +23,7 @@ fn spec(unit: Unit, window: Window, class: LimitClass) -> BucketSpec {
         scope_id: "acme/build-bot".into(),
         name: "measured".into(),
         unit,
+        weights: None,
         window,
         calendar: Calendar::default(),
         limit: 1 << 58,
@@ -36,11 +37,13 @@ fn nanoseconds_each(path: &[Arc<Bucket>], slot: WorkerSlot) -> f64 {
         requests: 1,
         tokens: 1_500,
         usd: NanoUsd(900_000),
+        ..Amounts::default()
     };
     let cost = Amounts {
         requests: 1,
         tokens: 420,
         usd: NanoUsd(231_500),
+        ..Amounts::default()
     };
     let start = Instant::now();
     for _ in 0..ROUNDS {
@@ -56,6 +59,7 @@ fn nanoseconds_each_refusal(path: &[Arc<Bucket>], slot: WorkerSlot) -> f64 {
         requests: 1,
         tokens: 1,
         usd: NanoUsd(i64::MAX),
+        ..Amounts::default()
     };
     let start = Instant::now();
     for _ in 0..ROUNDS {

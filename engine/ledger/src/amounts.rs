@@ -2,8 +2,9 @@
 //!
 //! Nothing here reads a clock or knows a bucket; prices are in `price`.
 
-use tollring_config::{NanoUsd, Unit};
+use tollring_config::{BucketSpec, NanoUsd, Unit, Weights};
 
+use crate::price::half_even;
 use crate::tally::AMOUNT_MAX;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, as the caller's clock says.
@@ -27,27 +28,48 @@ pub struct Amounts {
     pub requests: i64,
     /// Input and output tokens.
     pub tokens: i64,
+    /// Those of `tokens` that are output.
+    pub output: i64,
+    /// Those of `tokens` that are input read from a cache.
+    pub cached_input: i64,
     /// Money.
     pub usd: NanoUsd,
 }
 
 impl Amounts {
-    /// What a hold of this takes from a bucket of `unit`: of requests in flight, one.
-    pub const fn of(&self, unit: Unit) -> i64 {
-        match unit {
+    /// What a hold of this takes from a bucket: of requests in flight, one.
+    #[inline]
+    pub fn of(&self, spec: &BucketSpec) -> i64 {
+        match spec.unit {
             Unit::Concurrent => 1,
-            Unit::Requests | Unit::Tokens | Unit::Usd => self.spent(unit),
+            Unit::Requests | Unit::Tokens | Unit::Usd => self.spent(spec),
         }
     }
 
     /// What of this is gone for good once posted: of requests in flight, nothing.
-    pub const fn spent(&self, unit: Unit) -> i64 {
-        match unit {
+    #[inline]
+    pub fn spent(&self, spec: &BucketSpec) -> i64 {
+        match spec.unit {
             Unit::Requests => self.requests,
-            Unit::Tokens => self.tokens,
+            Unit::Tokens => match &spec.weights {
+                None => self.tokens,
+                Some(weights) => self.weighed(weights),
+            },
             Unit::Usd => self.usd.0,
             Unit::Concurrent => 0,
         }
+    }
+
+    /// The tokens by their weights, rounded half to even once.
+    fn weighed(&self, weights: &Weights) -> i64 {
+        let input = (self.tokens - self.output - self.cached_input).max(0);
+        let parts = [
+            (input, weights.input),
+            (self.cached_input, weights.cached_input),
+            (self.output, weights.output),
+        ];
+        let billionths = parts.map(|(count, weight)| i128::from(count) * i128::from(weight));
+        half_even(billionths.into_iter().sum(), i128::from(Weights::ONE)).min(AMOUNT_MAX)
     }
 
     /// Applies `f` to each amount and its twin in `other`.
@@ -55,6 +77,8 @@ impl Amounts {
         Self {
             requests: f(self.requests, other.requests),
             tokens: f(self.tokens, other.tokens),
+            output: f(self.output, other.output),
+            cached_input: f(self.cached_input, other.cached_input),
             usd: NanoUsd(f(self.usd.0, other.usd.0)),
         }
     }

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use tollring_config::Unit;
+use tollring_config::{BucketSpec, Unit};
 
 use crate::amounts::{Amounts, UnixMillis, WorkerSlot};
 use crate::bucket::Bucket;
@@ -152,11 +152,11 @@ pub fn hold<'a>(
     let (held, at) = (want.bounded(), At { slot, now });
     let mut epochs = [Admitted::default(); PATH_MAX];
     for (index, bucket) in path.counted() {
-        let want = held.of(bucket.spec().unit);
+        let want = held.of(bucket.spec());
         match bucket.counters().enter(want, at) {
             Ok(epoch) => epochs[index] = epoch,
             Err(reading) => {
-                give_back(path.before(index), &epochs, |unit| held.of(unit), at);
+                give_back(path.before(index), &epochs, |spec| held.of(spec), at);
                 let need = Need { more: want, own: 0 };
                 return Err(denial(path, index, need, reading, now));
             }
@@ -182,27 +182,29 @@ impl Hold<'_> {
     /// The first bucket that refuses; the hold is as it was.
     pub fn extend(&mut self, more: Amounts, now: UnixMillis) -> Result<(), Denial> {
         // Bounded after the sum, so that what is held can always be given back.
-        let more = self.held.plus(more.bounded()).beyond(self.held);
+        let (before, after) = (self.held, self.held.plus(more.bounded()));
+        // As a difference of what is rounded: what is held of a bucket is what all of it weighs.
+        let more = |spec: &BucketSpec| (after.spent(spec) - before.spent(spec)).max(0);
         let at = At { now, ..self.at };
         for (index, bucket) in self.path.counted() {
-            let unit = bucket.spec().unit;
-            let taken = bucket
-                .counters()
-                .take_again(self.epochs[index].turn, more.spent(unit), at);
+            let taken =
+                bucket
+                    .counters()
+                    .take_again(self.epochs[index].turn, more(bucket.spec()), at);
             match taken {
                 Ok(()) | Err(Lack::Bygone) => {}
                 Err(Lack::Short(reading)) => {
                     let asked = self.path.before(index);
-                    give_back(asked, &self.epochs, |unit| more.spent(unit), at);
+                    give_back(asked, &self.epochs, more, at);
                     let need = Need {
-                        more: more.spent(unit),
-                        own: self.held.of(unit),
+                        more: more(bucket.spec()),
+                        own: before.of(bucket.spec()),
                     };
                     return Err(denial(self.path, index, need, reading, now));
                 }
             }
         }
-        self.held = self.held.plus(more);
+        self.held = after;
         Ok(())
     }
 
@@ -235,9 +237,9 @@ impl Hold<'_> {
         let amounts = amounts.bounded();
         let mut len = 0;
         for (place, bucket) in self.path.counted() {
-            let unit = bucket.spec().unit;
-            let amount = amounts.spent(unit);
-            if counts(unit, amount) {
+            let spec = bucket.spec();
+            let amount = amounts.spent(spec);
+            if counts(spec.unit, amount) {
                 into[len] = Posting {
                     bucket: bucket.number(),
                     ends_s: self.epochs[place].end.0,
@@ -270,11 +272,11 @@ impl Hold<'_> {
         let (cost, held, at) = (cost.bounded(), self.held, At { now, ..self.at });
         let mut late = 0;
         for (place, bucket) in self.path.counted() {
-            let unit = bucket.spec().unit;
+            let spec = bucket.spec();
             let live =
                 bucket
                     .counters()
-                    .settle(self.epochs[place], held.of(unit), cost.spent(unit), at);
+                    .settle(self.epochs[place], held.of(spec), cost.spent(spec), at);
             late += u16::from(!live);
         }
         Receipt {
@@ -307,11 +309,16 @@ impl Drop for Hold<'_> {
 
 /// Returns to each bucket of `path` what this step took from it, since a later one refused.
 #[cold]
-fn give_back(path: Path<'_>, epochs: &[Admitted; PATH_MAX], taken: impl Fn(Unit) -> i64, at: At) {
+fn give_back(
+    path: Path<'_>,
+    epochs: &[Admitted; PATH_MAX],
+    taken: impl Fn(&BucketSpec) -> i64,
+    at: At,
+) {
     for (place, bucket) in path.counted() {
         bucket
             .counters()
-            .settle(epochs[place], taken(bucket.spec().unit), 0, at);
+            .settle(epochs[place], taken(bucket.spec()), 0, at);
     }
 }
 

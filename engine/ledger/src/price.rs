@@ -2,7 +2,7 @@
 //!
 //! Prices come from the snapshot; which of them applied is the caller's to record.
 
-use tollring_config::{NanoUsd, Price, ServicePrice};
+use tollring_config::{NanoUsd, Price, ServicePrice, Weights};
 
 /// Prices of tokens and bytes are for so many of them.
 const PER: i128 = 1_000_000;
@@ -53,21 +53,42 @@ pub fn affordable_output(price: &Price, input: u64, funds: NanoUsd) -> u64 {
     }
 }
 
+/// The most output tokens for which a limit that weighs tokens has room after `input` of them,
+/// none of them cached, when `free` weighted ones are left.
+///
+/// `u64::MAX` if output weighs nothing and the rest fits; 0 if the rest does not.
+pub fn affordable_weighed(weights: &Weights, input: u64, free: i64) -> u64 {
+    let before = i128::from(input) * i128::from(weights.input);
+    let left = (i128::from(free) * i128::from(Weights::ONE)).saturating_sub(before);
+    if left < 0 {
+        return 0;
+    }
+    match i128::from(weights.output) {
+        0 => u64::MAX,
+        each => u64::try_from(left / each).unwrap_or(u64::MAX),
+    }
+}
+
 /// Millionths of a nano-USD; one product fits, sums of several saturate.
 fn priced(count: u64, per_million: NanoUsd) -> i128 {
     i128::from(count) * i128::from(per_million.0)
 }
 
-/// Half to even: over many requests it favours neither side.
 fn rounded(millionths: i128) -> NanoUsd {
-    let (whole, rest) = (millionths.div_euclid(PER), millionths.rem_euclid(PER));
-    let up = match (2 * rest).cmp(&PER) {
+    NanoUsd(half_even(millionths, PER))
+}
+
+/// `parts` of which `per` are one whole, rounded half to even: over many requests that favours
+/// neither side.
+pub(crate) fn half_even(parts: i128, per: i128) -> i64 {
+    let (whole, rest) = (parts.div_euclid(per), parts.rem_euclid(per));
+    let up = match (2 * rest).cmp(&per) {
         std::cmp::Ordering::Less => 0,
         std::cmp::Ordering::Equal => whole & 1,
         std::cmp::Ordering::Greater => 1,
     };
     let bounded = (whole + up).clamp(i128::from(i64::MIN), i128::from(i64::MAX));
-    NanoUsd(i64::try_from(bounded).expect("clamped to the range of an i64"))
+    i64::try_from(bounded).expect("clamped to the range of an i64")
 }
 
 #[cfg(all(test, not(loom)))]

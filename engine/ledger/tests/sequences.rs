@@ -78,7 +78,7 @@ fn specs() -> Vec<BucketSpec> {
 
 /// One bucket as a person would count it.
 struct Counted {
-    unit: Unit,
+    spec: BucketSpec,
     window_ms: Option<i64>,
     /// Which epoch of the calendar is the latest that was begun.
     calendar: i64,
@@ -105,7 +105,7 @@ impl Counted {
         };
         let calendar = window_ms.map_or(0, |ms| NOW.0 / ms);
         Self {
-            unit: spec.unit,
+            spec: spec.clone(),
             window_ms,
             calendar,
             epochs: vec![first],
@@ -176,7 +176,7 @@ impl<'a> World<'a> {
         for (index, bucket) in self.counted.iter_mut().enumerate() {
             let epoch = bucket.turn_to(now.0);
             epochs.push(epoch);
-            if !bucket.fits(epoch, want.of(bucket.unit)) {
+            if !bucket.fits(epoch, want.of(&bucket.spec)) {
                 refused_by = Some(index);
                 break;
             }
@@ -185,7 +185,7 @@ impl<'a> World<'a> {
             Ok(real) => {
                 assert_eq!(refused_by, None, "admitted {want:?}");
                 for (bucket, &epoch) in self.counted.iter_mut().zip(&epochs) {
-                    bucket.epochs[epoch].held += want.of(bucket.unit);
+                    bucket.epochs[epoch].held += want.of(&bucket.spec);
                 }
                 let counted = Amounts::default();
                 self.flights.push(Flight {
@@ -216,7 +216,7 @@ impl<'a> World<'a> {
             .counted
             .iter()
             .zip(&flight.epochs)
-            .position(|(bucket, &epoch)| !bucket.fits(epoch, more.spent(bucket.unit)));
+            .position(|(bucket, &epoch)| !bucket.fits(epoch, more.spent(&bucket.spec)));
         let answer = flight.real.extend(more, now);
         assert_eq!(
             answer.map_err(|denial| denial.bucket).err(),
@@ -225,7 +225,7 @@ impl<'a> World<'a> {
         );
         if refused_by.is_none() {
             for (bucket, &epoch) in self.counted.iter_mut().zip(&flight.epochs) {
-                bucket.epochs[epoch].held += more.spent(bucket.unit);
+                bucket.epochs[epoch].held += more.spent(&bucket.spec);
             }
             flight.held = sum(flight.held, more);
         }
@@ -239,8 +239,8 @@ impl<'a> World<'a> {
         let flight = self.flights.swap_remove(n);
         let cost = cost(&flight);
         for (bucket, &epoch) in self.counted.iter_mut().zip(&flight.epochs) {
-            bucket.epochs[epoch].held -= flight.held.of(bucket.unit);
-            bucket.epochs[epoch].posted += cost.spent(bucket.unit);
+            bucket.epochs[epoch].held -= flight.held.of(&bucket.spec);
+            bucket.epochs[epoch].posted += cost.spent(&bucket.spec);
         }
         Some(flight.real)
     }
@@ -329,6 +329,7 @@ fn sum(a: Amounts, b: Amounts) -> Amounts {
         requests,
         tokens,
         usd: a.usd + b.usd,
+        ..Amounts::default()
     }
 }
 

@@ -92,12 +92,7 @@ fn spend(path: &[Arc<Bucket>], slot: WorkerSlot, dice: &mut Dice) -> Amounts {
 fn check_spent(path: &[Arc<Bucket>], spent: Amounts) {
     for bucket in path {
         let [limit, posted, held, free] = sums(bucket.reading(NOW));
-        assert_eq!(
-            posted,
-            spent.spent(bucket.spec().unit),
-            "{}",
-            bucket.spec().name
-        );
+        assert_eq!(posted, spent.spent(bucket.spec()), "{}", bucket.spec().name);
         assert_eq!((held, free), (0, limit - posted), "{}", bucket.spec().name);
     }
 }

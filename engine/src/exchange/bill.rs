@@ -148,6 +148,8 @@ impl<'a> Bill<'a> {
         let more = Amounts {
             requests: 0,
             tokens: (want.tokens - held.tokens).max(0),
+            output: (want.output - held.output).max(0),
+            cached_input: 0,
             usd: NanoUsd((want.usd.0 - held.usd.0).max(0)),
         };
         if more == Amounts::default() {
@@ -227,6 +229,8 @@ impl<'a> Bill<'a> {
         let more = Amounts {
             requests: 0,
             tokens: i64::try_from(tokens).unwrap_or(i64::MAX),
+            output: i64::try_from(tokens).unwrap_or(i64::MAX),
+            cached_input: 0,
             usd: price.map_or(NanoUsd(0), |price| {
                 let for_output = Price {
                     request: NanoUsd(0),
@@ -299,13 +303,13 @@ impl<'a> Bill<'a> {
         let cost = match self.tariff {
             Tariff::Request { price, counted } => Amounts {
                 requests: i64::from(counted),
-                tokens: 0,
                 usd: price,
+                ..Amounts::default()
             },
             Tariff::Bytes { price } => Amounts {
                 requests: 1,
-                tokens: 0,
                 usd: price::cost_of_bytes(&price, bytes),
+                ..Amounts::default()
             },
             Tariff::Tokens { .. } | Tariff::Free => return,
         };
@@ -469,9 +473,12 @@ fn used(input: u64, output: u64) -> TokensUsed {
 
 /// What a completion costs in every unit.
 pub(super) fn amounts(price: Option<&Price>, used: TokensUsed) -> Amounts {
+    let whole = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
     Amounts {
         requests: 1,
-        tokens: i64::try_from(used.input.saturating_add(used.output)).unwrap_or(i64::MAX),
+        tokens: whole(used.input.saturating_add(used.output)),
+        output: whole(used.output),
+        cached_input: whole(used.cached_input.min(used.input)),
         usd: price.map_or(NanoUsd(0), |price| price::cost(price, &used)),
     }
 }

@@ -215,8 +215,8 @@ pub(super) fn demand(
             let counted = i64::from(service.meter != Meter::Fixed);
             let want = Amounts {
                 requests: counted,
-                tokens: 0,
                 usd: service.price.request,
+                ..Amounts::default()
             };
             Ok(Demand {
                 want,
@@ -308,9 +308,12 @@ pub(super) fn affordable(
     let left = |(_, bucket): (usize, &std::sync::Arc<tollring_ledger::Bucket>)| {
         let free = bucket.reading(now).free.max(0);
         match (bucket.spec().unit, price) {
-            (Unit::Tokens, _) => u64::try_from(free)
-                .unwrap_or(0)
-                .saturating_sub(demand.input),
+            (Unit::Tokens, _) => match &bucket.spec().weights {
+                Some(weights) => price::affordable_weighed(weights, demand.input, free),
+                None => u64::try_from(free)
+                    .unwrap_or(0)
+                    .saturating_sub(demand.input),
+            },
             (Unit::Usd, Some(price)) => {
                 price::affordable_output(&price, demand.input, NanoUsd(free))
             }

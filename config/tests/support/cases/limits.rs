@@ -40,6 +40,20 @@ pub(super) const LIMITS: &[Case] = &[
         "3:8 tenants.a.limits[0].rate: says nothing for this window",
     ),
     (
+        "[tenants.a]\nlimits = [{ unit = 'usd', amount = '1', per = 'day',\ninput_weight = '1' }]",
+        "3:16 tenants.a.limits[0].input_weight: weighs what the limit does not count; remove",
+    ),
+    (
+        "[tenants.a]\nlimits = [{ unit = 'tokens', amount = 1, per = 'day',\n\
+         input_weight = '0', output_weight = '0' }]",
+        "2:11 tenants.a.limits[0]: lets no token count; let input",
+    ),
+    (
+        "[tenants.a]\nlimits = [{ unit = 'tokens', amount = 1, per = 'day',\n\
+         output_weight = '1001' }]",
+        "3:17 tenants.a.limits[0].output_weight: '1001' is not from 0 to 1000",
+    ),
+    (
         "[tenants.a]\nlimits = [{ concurrent = 1, models = [] }]",
         "2:38 tenants.a.limits[0].models: is empty; write `models = [",
     ),

@@ -349,6 +349,7 @@ mod tests {
             scope_id: "acme".into(),
             name: "tokens in total".into(),
             unit: Unit::Tokens,
+            weights: None,
             window: Window::Total,
             calendar: Calendar::default(),
             limit,

@@ -85,7 +85,7 @@ impl Spent {
             free = free.saturating_add(sum.amount);
             free >= want
         });
-        let sum = enough.or(self.0.last())?;
+        let sum = enough.or_else(|| self.0.last())?;
         Some(UnixSeconds(i64::from(sum.back.0)))
     }
 }

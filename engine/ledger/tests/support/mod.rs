@@ -23,6 +23,7 @@ pub(crate) fn spec(unit: Unit, window: Window, class: LimitClass, limit: i64) ->
         scope_id: "acme/build-bot".into(),
         name: format!("{limit} {} per {}", unit.word(), window.word()).into(),
         unit,
+        weights: None,
         window,
         calendar: Calendar::default(),
         limit,
@@ -55,6 +56,7 @@ pub(crate) fn request_of(tokens: i64, nano_usd: i64) -> Amounts {
         requests: 1,
         tokens,
         usd: NanoUsd(nano_usd),
+        ..Amounts::default()
     }
 }
 
