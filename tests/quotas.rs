@@ -329,3 +329,34 @@ fn every_unit_over_every_window_is_refused_in_the_words_for_it() {
         );
     }
 }
+
+#[test]
+fn a_downgraded_call_counts_against_the_limits_of_the_model_that_answers() {
+    let stage = Stage::new(|site| {
+        site.model("cheap", "main")
+            .model_with(
+                "dear",
+                r#"{ provider = "main", model = "dear" }"#,
+                "price = { input = \"1\", output = \"2\" }\ndowngrade = \"cheap\"",
+            )
+            .set("quota", "on_insufficient", "\"downgrade\"")
+            .tenant("poor", "")
+            .key(
+                "poor",
+                "bot",
+                "tr_poor",
+                "limits = [\
+                 { unit = \"requests\", amount = 1, per = \"year\", models = [\"dear\"] },\
+                 { unit = \"requests\", amount = 2, per = \"year\", models = [\"cheap\"] }]",
+            )
+    });
+    let ask = || stage.ask("tr_poor", "dear", json!({ "max_tokens": 10 }));
+    assert_eq!(ask().field("x-tollring-model"), None);
+    for _ in 0..2 {
+        let answer = ask();
+        assert_eq!(answer.status, 200, "{}", answer.describe());
+        assert_eq!(answer.field("x-tollring-model"), Some("cheap"));
+    }
+    refused_for_money(&ask(), "quota_exhausted");
+    assert_eq!(stage.provider.calls_total(), 3);
+}

@@ -149,7 +149,7 @@ fn a_post_while_the_window_turns_leaves_the_new_epoch_whole() {
     for hot in [false, true] {
         model(move || {
             let path = path_of(2, per_second(4), hot);
-            let held = hold(&path, of_tokens(4), WorkerSlot(0), NOW).unwrap();
+            let held = hold(&path[..], of_tokens(4), WorkerSlot(0), NOW).unwrap();
             let other = path.clone();
             let thread = thread::spawn(move || spend(&other, 4, 1, NEXT));
             assert_eq!(held.post(of_tokens(3), NOW).late, 0);
@@ -165,7 +165,7 @@ fn a_post_while_its_epoch_is_forgotten_changes_no_other() {
     for hot in [false, true] {
         model(move || {
             let path = path_of(2, per_second(4), hot);
-            let held = hold(&path, of_tokens(4), WorkerSlot(0), NOW).unwrap();
+            let held = hold(&path[..], of_tokens(4), WorkerSlot(0), NOW).unwrap();
             assert_eq!(spend(&path, 1, 0, NEXT), 1);
             let other = path.clone();
             let last = after_ms(2_000);
@@ -218,11 +218,11 @@ fn a_limit_raised_while_two_workers_hold_admits_as_many_as_it_says() {
 fn units_given_back_while_another_runs_up_a_debt_are_not_spent_twice() {
     model(|| {
         let path = path_of(2, tokens(4), true);
-        let debtor = hold(&path, of_tokens(2), WorkerSlot(0), NOW).unwrap();
+        let debtor = hold(&path[..], of_tokens(2), WorkerSlot(0), NOW).unwrap();
         let giver = path.clone();
         let thread = thread::spawn(move || {
             // Refused if the debt was there first.
-            if let Ok(held) = hold(&giver, of_tokens(2), WorkerSlot(1), NOW) {
+            if let Ok(held) = hold(&giver[..], of_tokens(2), WorkerSlot(1), NOW) {
                 held.void(NOW);
             }
         });
@@ -243,7 +243,7 @@ fn a_bucket_that_grows_slots_under_a_hold_keeps_its_sums() {
         let path = path_of(2, tokens(3), false);
         let other = path.clone();
         let thread = thread::spawn(move || {
-            let held = hold(&other, of_tokens(1), WorkerSlot(1), NOW).unwrap();
+            let held = hold(&other[..], of_tokens(1), WorkerSlot(1), NOW).unwrap();
             held.post(of_tokens(2), NOW).cost.tokens
         });
         heat(&path);
@@ -294,10 +294,10 @@ fn a_hold_a_sweep_and_a_turn_of_the_window_at_once_keep_both_sums() {
 fn a_debt_a_gift_and_a_hold_at_once_spend_no_unit_twice() {
     model_of_three(|| {
         let path = path_of(3, tokens(4), true);
-        let debtor = hold(&path, of_tokens(2), WorkerSlot(0), NOW).unwrap();
+        let debtor = hold(&path[..], of_tokens(2), WorkerSlot(0), NOW).unwrap();
         let (giver, taker) = (path.clone(), path.clone());
         let giver = thread::spawn(move || {
-            if let Ok(held) = hold(&giver, of_tokens(2), WorkerSlot(1), NOW) {
+            if let Ok(held) = hold(&giver[..], of_tokens(2), WorkerSlot(1), NOW) {
                 held.void(NOW);
             }
         });
@@ -316,10 +316,10 @@ fn a_debt_run_up_while_the_slots_grow_is_seen() {
         let path = path_of(2, tokens(4), false);
         let debtor = path.clone();
         let thread = thread::spawn(move || {
-            let held = hold(&debtor, of_tokens(2), WorkerSlot(0), NOW).unwrap();
+            let held = hold(&debtor[..], of_tokens(2), WorkerSlot(0), NOW).unwrap();
             held.post(of_tokens(4), NOW).cost.tokens
         });
-        if let Ok(held) = hold(&path, of_tokens(2), WorkerSlot(1), NOW) {
+        if let Ok(held) = hold(&path[..], of_tokens(2), WorkerSlot(1), NOW) {
             heat(&path);
             held.void(NOW);
         }
@@ -343,7 +343,7 @@ fn what_is_written_down_names_the_epoch_that_counted_it() {
             let _ = other[0].reading(NEXT);
             let _ = other[0].reading(LATER);
         });
-        let held = hold(&path, of_tokens(1), WorkerSlot(0), NOW).unwrap();
+        let held = hold(&path[..], of_tokens(1), WorkerSlot(0), NOW).unwrap();
         let mut room = [Posting::default(); PATH_MAX];
         let end = held.postings(of_tokens(1), &mut room)[0].ends_s;
         let _ = held.post(of_tokens(1), NOW);
@@ -357,4 +357,23 @@ fn what_is_written_down_names_the_epoch_that_counted_it() {
             assert_eq!(reading.posted, i64::from(counted), "{end}");
         }
     });
+}
+
+#[test]
+fn what_comes_back_while_two_spend_it_is_spent_once() {
+    const BACK: UnixMillis = UnixMillis(NOW.0 + 11_000);
+    for hot in [false, true] {
+        model(move || {
+            let window = Window::Rolling { span_s: 10 };
+            let spec = spec(Unit::Tokens, window, LimitClass::Quota, 2);
+            let path = Arc::new(path_of(2, spec, hot));
+            assert_eq!(spend(&path, 2, 0, NOW), 2);
+            let other = Arc::clone(&path);
+            let thread = thread::spawn(move || spend(&other, 1, 1, BACK));
+            let spent = spend(&path, 2, 0, BACK) + thread.join().unwrap();
+            assert!((1..=2).contains(&spent), "{spent} of two");
+            let reading = path[0].reading(BACK);
+            assert_eq!(sums(reading), [2, spent, 0, 2 - spent]);
+        });
+    }
 }
