@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::hostile::drip_until_answered;
-use super::house::{OTHERS, Standing, going_on};
+use super::house::{HEAD_DEADLINE, OTHERS, Standing, going_on};
 use super::report::mebibytes;
 use super::talk::{Talk, Told};
 use super::traffic::{KEPT, Tally, get, next_id};
@@ -89,9 +89,9 @@ pub(crate) async fn play(bench: &mut Bench) {
     bench.row("and beside the crowd)", beside, twice);
     let (idle, slow) = (bench.plan.idle, bench.plan.slow);
     bench.report.fact(format!(
-        "crowd of {idle} idle and {slow} slow, {} times: {:.1} MiB, {} descriptors; {cut} \
-         slow heads were refused and came again; at rest {:.1} MiB after the first, {:.1} after \
-         the last",
+        "crowd of {idle} idle and {slow} slow, {} times: {:.1} MiB, {} descriptors; {cut} slow \
+         heads were refused and came again; at rest {:.1} MiB after the first, {:.1} after the \
+         last",
         bench.plan.rounds,
         mebibytes(crowded.memory_kib),
         crowded.descriptors,
@@ -171,12 +171,13 @@ impl Crowd {
         while !arriving.is_empty() {
             crowd.idle.extend(arrived(&mut arriving).await?);
         }
+        let slow = u32::try_from(bench.plan.slow).expect("there are some thousands");
         for number in 0..bench.plan.slow {
             let cut = Arc::clone(&crowd.cut);
             crowd.slow.spawn(be_slow(gateway, number, cut));
-            if number % ARRIVING == 0 {
-                sleep(Duration::from_millis(10)).await;
-            }
+            // So that they are not all told to go, and come again, in the same moment: that
+            // would be another fault, and one of the crowd's own.
+            sleep(HEAD_DEADLINE / slow).await;
         }
         Ok(crowd)
     }

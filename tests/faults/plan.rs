@@ -38,7 +38,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Crowds as they come to a busy place; less than four minutes.
+    /// Crowds as they come to a busy place; less than five minutes.
     const fn whole() -> Self {
         Self {
             json: false,
@@ -58,13 +58,13 @@ impl Plan {
     const fn quick() -> Self {
         Self {
             json: false,
-            quiet: Duration::from_secs(3),
-            sick: Duration::from_secs(5),
+            quiet: Duration::from_secs(2),
+            sick: Duration::from_secs(4),
             hostile: 40,
             idle: 1_000,
             slow: 200,
             rounds: 2,
-            slice: Duration::from_secs(2),
+            slice: Duration::from_secs(1),
             reloads: 40,
             takeovers: 2,
         }
