@@ -85,7 +85,8 @@ fn what_was_spent_is_still_spent_after_a_restart_and_after_a_kill() {
         let gateway = kept.start();
         charged(&gateway, calls);
         for _ in 0..300 {
-            assert_eq!(gateway.ask(&chat(json!({ "max_tokens": 9 }))).status, 200);
+            let answer = gateway.ask(&chat(json!({ "max_tokens": 9 })));
+            assert_eq!(answer.status, 200, "{}", answer.describe());
             calls += 1;
         }
         charged(&gateway, calls);
@@ -289,6 +290,7 @@ fn what_cannot_be_written_down_is_refused_and_is_taken_again_without_a_restart()
         let free = client.ask(&Request::get("/plain"));
         assert_eq!(free.status, 200, "what is not metered goes on");
         assert_eq!(provider.calls_total() as i128, passed + 1);
+        charged(&gateway, passed);
         drop(locked);
         if mode == "closed" {
             eventually("calls to be taken again", || {

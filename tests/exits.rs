@@ -256,7 +256,7 @@ impl Case {
             Exit::ZeroUsage => Some((0, 0)),
             _ => Some((11, 7)),
         });
-        let begun = head.clone() + &first;
+        let begun = head + &first;
         let sent = match self.exit {
             Exit::Status(404) => peer.send(openai::answer("404 Not Found", "{\"error\":{}}")),
             Exit::Status(_) => peer.send(openai::answer("500 Sorry", "{\"error\":{}}")),

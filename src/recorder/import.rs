@@ -12,7 +12,7 @@ use tollring_store::{self as store, Checkpoint, Place, Span, Store, TokenCounts,
 use super::Fault;
 
 /// Records that one transaction imports: many requests then share one write of a sum.
-const BATCH_RECORDS: usize = 8192;
+const BATCH_RECORDS: usize = 32_768;
 
 /// The lane under which is kept whether a run's open holds were settled; no worker has it.
 const SETTLED: u16 = u16::MAX;
