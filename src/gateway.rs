@@ -120,8 +120,8 @@ impl RunningGateway {
             let (spec, reading) = (bucket.spec(), bucket.reading(now));
             BucketStats {
                 scope: spec.scope,
-                scope_id: spec.scope_id.clone(),
-                name: spec.name.clone(),
+                scope_id: (&*spec.scope_id).into(),
+                name: (&*spec.name).into(),
                 unit: spec.unit,
                 window: spec.window,
                 limit: reading.limit,

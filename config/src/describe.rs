@@ -180,8 +180,8 @@ impl Snapshot {
         let bucket = &self.buckets[id.index()];
         let mut described = json!({
             "scope": bucket.scope.word(),
-            "scope_id": bucket.scope_id,
-            "name": bucket.name,
+            "scope_id": &*bucket.scope_id,
+            "name": &*bucket.name,
         });
         if bucket.window.follows_calendar() {
             described["tz"] = json!(bucket.calendar.zone_name());

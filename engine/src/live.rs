@@ -20,6 +20,7 @@ use tollring_ledger::{Bucket, Counting};
 
 use crate::exchange::cors::CorsPlan;
 use crate::exchange::fields::FieldPlan;
+use crate::net::heap;
 use crate::tls::Keys;
 use crate::upstream::budget::Budget;
 use crate::upstream::lane::{Lane, Lanes};
@@ -181,6 +182,8 @@ impl Live {
         let targets = ways::target_plans(&config, &known);
         let upstreams = ways::upstream_plans(&config, &known);
         let (lanes, compared) = ways::all_lanes(&config, &targets, &upstreams);
+        // This thread has read the file, which may take twenty times what is kept of it.
+        heap::give_back();
         Self {
             paths: config.keys.iter().map(path).collect(),
             model_budgets: model_budgets.collect(),

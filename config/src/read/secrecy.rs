@@ -4,29 +4,49 @@
 //! as secret as under the right one. What stands under a name that the table does
 //! not have is not shown either: who knows what it is.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
 /// Adds the bytes of every secret in the table, however deep.
-pub(super) fn of_table(table: &DeTable<'_>, hidden: &mut Vec<Range<usize>>) {
-    for (key, value) in table {
-        let secret = is_secret_name(key.get_ref());
-        of_value(value.get_ref(), value.span(), secret, hidden);
+pub(super) fn of_table<'d>(table: &'d DeTable<'_>, hidden: &'d mut Vec<Range<usize>>) {
+    Secrets {
+        judged: HashMap::new(),
+        hidden,
     }
+    .add_table(table);
 }
 
-fn of_value(value: &DeValue<'_>, span: Range<usize>, secret: bool, hidden: &mut Vec<Range<usize>>) {
-    match value {
-        // A table under a secret name is judged by its own fields: `keys` are tables.
-        DeValue::Table(table) => of_table(table, hidden),
-        DeValue::Array(items) => {
-            for item in items.iter() {
-                of_value(item.get_ref(), item.span(), secret, hidden);
-            }
+/// The secrets found so far.
+struct Secrets<'d> {
+    /// Names that were judged before: a file with many keys says the same few in each.
+    judged: HashMap<&'d str, bool>,
+    hidden: &'d mut Vec<Range<usize>>,
+}
+
+impl<'d> Secrets<'d> {
+    fn add_table(&mut self, table: &'d DeTable<'_>) {
+        for (key, value) in table {
+            let name: &'d str = key.get_ref();
+            let judge = || is_secret_name(name);
+            let secret = *self.judged.entry(name).or_insert_with(judge);
+            self.add_value(value.get_ref(), value.span(), secret);
         }
-        _ if secret => hidden.push(span),
-        _ => {}
+    }
+
+    fn add_value(&mut self, value: &'d DeValue<'_>, span: Range<usize>, secret: bool) {
+        match value {
+            // A table under a secret name is judged by its own fields: `keys` are tables.
+            DeValue::Table(table) => self.add_table(table),
+            DeValue::Array(items) => {
+                for item in items.iter() {
+                    self.add_value(item.get_ref(), item.span(), secret);
+                }
+            }
+            _ if secret => self.hidden.push(span),
+            _ => {}
+        }
     }
 }
 

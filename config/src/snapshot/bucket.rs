@@ -1,5 +1,7 @@
 //! A limit as the ledger counts it.
 
+use std::sync::Arc;
+
 use crate::calendar::Calendar;
 use crate::snapshot::{ModelId, ServiceId};
 use crate::units::{LimitClass, Scope, Unit, Weights, Window};
@@ -9,13 +11,13 @@ use crate::units::{LimitClass, Scope, Unit, Weights, Window};
 pub struct BucketSpec {
     /// Lasts over reloads: scope, owner, unit, window, and whatever else decides what is
     /// counted and when it ends. Two specs never share one.
-    pub identity: Box<str>,
+    pub identity: Arc<str>,
     /// Whose it is.
     pub scope: Scope,
     /// The tenant's name, `tenant/team` or `tenant/key`.
-    pub scope_id: Box<str>,
+    pub scope_id: Arc<str>,
     /// A name for people: "1000000 tokens per month", "prepaid balance".
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// What it counts.
     pub unit: Unit,
     /// What each kind of token counts; absent: one, each.

@@ -39,7 +39,7 @@ impl Opening {
 #[derive(Debug)]
 pub struct Ledger {
     workers: u16,
-    live: Mutex<HashMap<Box<str>, Arc<Counters>>>,
+    live: Mutex<HashMap<Arc<str>, Arc<Counters>>>,
     drops: Arc<AtomicU64>,
 }
 
@@ -88,7 +88,7 @@ impl Ledger {
                     _ => {
                         let posted = |end| opening.posted(number, end);
                         let new = Arc::new(Counters::new(spec, self.workers, now, posted));
-                        live.insert(spec.identity.clone(), Arc::clone(&new));
+                        live.insert(Arc::clone(&spec.identity), Arc::clone(&new));
                         new
                     }
                 };
