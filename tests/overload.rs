@@ -242,13 +242,18 @@ fn idle_connections_to_upstreams_are_closed_when_memory_is_short() {
     let gateway = Gateway::start(&site);
     let idle = || gateway.stats()["pools"][0]["idle"].as_u64();
     assert_eq!(gateway.ask(&chat(json!({}))).status, 200);
-    assert_eq!(idle(), Some(1));
+    eventually("the connection to be kept", || {
+        (idle() == Some(1)).then_some(())
+    });
     fill(&gateway, &site, 88, "end_keep_alive");
     eventually("the idle connection to be closed", || {
         (idle() == Some(0)).then_some(())
     });
-    // Requests go on, each over what it opens.
-    assert_eq!(gateway.ask(&chat(json!({}))).status, 200);
+    // Requests go on, each over what it opens; what a process takes moves, so not at once.
+    eventually("a request to go on", || {
+        let answer = gateway.ask(&chat(json!({})));
+        (answer.status == 200).then_some(())
+    });
     gateway.rewrite(&site.text());
     assert_eq!(gateway.ask_admin("POST", "/api/v1/reload").status, 200);
     eventually("connections to be kept again", || {
@@ -283,8 +288,14 @@ fn shed(gateway: &Gateway, gate: &Gate) {
     });
     gate.open();
     let mut statuses = std::collections::BTreeMap::new();
+    let mut unanswered = 0;
     for client in &mut crowd {
-        let head = client.head();
+        // The sockets' own memory counts in a control group, and a kernel that has none left
+        // for them resets some.
+        let Ok(Some(head)) = client.try_head() else {
+            unanswered += 1;
+            continue;
+        };
         if head.status == 503 {
             assert_eq!(head.field("retry-after"), Some("1"));
         }
@@ -292,12 +303,16 @@ fn shed(gateway: &Gateway, gate: &Gate) {
     }
     let others = statuses.keys().any(|status| ![200, 503].contains(status));
     assert!(!others && statuses.contains_key(&503), "{statuses:?}");
+    assert!(unanswered * 20 <= LOAD, "{unanswered} of {LOAD} unanswered");
     drop(crowd);
     eventually("memory to be had again", || {
         let answer = gateway.ask(&chat(json!({})));
         (answer.status == 200 && gateway.stats()["memory"]["pressure"] == "none").then_some(())
     });
-    assert_eq!(gateway.bucket_at_rest(ACME, "tokens").held, 0);
+    // Asked by the operator's port, which is not refused when memory moves once more.
+    eventually("nothing to be held", || {
+        (gateway.stats()["buckets"][0]["held"] == "0").then_some(())
+    });
 }
 
 /// A provider that answers once the gate is open.
@@ -346,8 +361,9 @@ fn f14_in_a_control_group_with_little_memory_it_sheds_and_is_never_killed() {
         .arg(&file)
         .arg(&group.0);
     let gateway = Gateway::start_by(command, folder);
-    let memory = &gateway.stats()["memory"];
-    assert_eq!(memory["bound_bytes"], LITTLE_BYTES, "{memory}");
+    eventually("the bound of the group to be found", || {
+        (gateway.stats()["memory"]["bound_bytes"] == LITTLE_BYTES).then_some(())
+    });
     shed(&gateway, &gate);
     assert_eq!(gateway.stats()["workers"][0]["panics_total"], 0);
 }

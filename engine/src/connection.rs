@@ -25,8 +25,9 @@ use crate::worker::Worker;
 const DESKS_KEPT: usize = 1024;
 
 /// How much of an unread body is read and thrown away after a refusal, so that the answer
-/// is not lost to a reset (RFC 9112 §9.6).
-const LINGER_BYTES: usize = 256 * 1024;
+/// is not lost to a reset (RFC 9112 §9.6): more than nearly every prompt. It costs reading, for
+/// at most [`LINGER`], and no memory.
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long that may take.
 const LINGER: Duration = Duration::from_secs(2);
